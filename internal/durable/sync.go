@@ -1,0 +1,128 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// SyncMethod says how a whole tree is made durable (--sync-method and
+// --no-sync of PostgreSQL's tools).
+type SyncMethod int
+
+const (
+	Fsync  SyncMethod = iota // every file and directory by itself
+	Syncfs                   // the file systems that hold them, whole; Linux only
+	NoSync                   // leave it to the operating system: not durable
+)
+
+// syncers is how many files SyncTree has in flight. Most of an fsync is
+// waiting for the device, and file systems commit concurrent ones together.
+const syncers = 8
+
+// SyncTree makes every file and directory at and below root durable. Symbolic
+// links are not followed: what they lead to is for the caller to name.
+func SyncTree(root string, m SyncMethod) error {
+	switch m {
+	case NoSync:
+		return nil
+	case Syncfs:
+		return syncfs(root)
+	}
+	// Writeback of everything is started first, so that the syncs find the
+	// device already busy with all of it and not with one file at a time.
+	err := walk(root, func(path string, d fs.DirEntry) error {
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		StartWriteback(f, 0, 0)
+		return f.Close()
+	})
+	if err != nil {
+		return err
+	}
+	g := new(errgroup.Group)
+	g.SetLimit(syncers)
+	err = walk(root, func(path string, d fs.DirEntry) error {
+		if d.Type().IsRegular() {
+			g.Go(func() error { return SyncFile(path) })
+		}
+		return nil
+	})
+	if err := errors.Join(err, g.Wait()); err != nil {
+		return err
+	}
+	// Directories last: their entries must not outlive the files' contents.
+	return walk(root, func(path string, d fs.DirEntry) error {
+		if d.IsDir() {
+			return SyncDir(path)
+		}
+		return nil
+	})
+}
+
+func walk(root string, visit func(path string, d fs.DirEntry) error) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return visit(path, d)
+	})
+}
+
+// SyncFile makes the contents of the file at path durable.
+func SyncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		return fmt.Errorf("could not open file %q: %w", path, err)
+	}
+	err = f.Sync()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("could not fsync file %q: %w", path, err)
+	}
+	return nil
+}
+
+// SyncDir makes the entries of the directory at path durable. Windows has no
+// such call and needs none for NTFS.
+func SyncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("could not open directory %q: %w", path, err)
+	}
+	err = f.Sync()
+	if unsupportedForDirectories(err) {
+		err = nil
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("could not fsync directory %q: %w", path, err)
+	}
+	return nil
+}
+
+// Rename gives the file at oldpath its final name: contents first, then the
+// name, then the directory that holds it.
+func Rename(oldpath, newpath string) error {
+	if err := SyncFile(oldpath); err != nil {
+		return err
+	}
+	if err := os.Rename(oldpath, newpath); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", oldpath, newpath, err)
+	}
+	return SyncDir(filepath.Dir(newpath))
+}
