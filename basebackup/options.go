@@ -1,0 +1,146 @@
+package basebackup
+
+import (
+	"context"
+	"time"
+
+	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/replproto"
+)
+
+// WALMethod says how the WAL that the backup needs comes into it.
+type WALMethod int
+
+const (
+	WALStream WALMethod = iota // over a second connection, while the backup runs
+	WALFetch                   // in the archive, at the end of the backup
+	WALNone                    // not at all: it must be kept elsewhere
+)
+
+// Options are what a backup is asked for. The zero value but for Connect takes
+// a plain full backup with its WAL streamed beside it, verified on arrival.
+type Options struct {
+	// Connect opens a replication connection. It is called once, and once more
+	// for the WAL stream. Run closes what it opens.
+	Connect func(ctx context.Context) (*replproto.Conn, error)
+
+	Label          string // "" = "pgbasin base backup"
+	FastCheckpoint bool   // do not spread the checkpoint that the backup starts with
+
+	WAL WALMethod
+	// Slot is the replication slot of the WAL stream. "" makes a temporary one
+	// that goes with the connection (10 and later), unless NoSlot is set.
+	Slot       string
+	CreateSlot bool // create Slot first; it stays after the backup
+	NoSlot     bool
+	// StatusInterval is how often the WAL stream reports its position; 0 means
+	// only when the server asks.
+	StatusInterval time.Duration
+
+	MaxRate             int // kB/s, 32 to 1048576; 0 = no limit
+	NoEstimateSize      bool
+	NoManifest          bool   // servers before 13 have none in any case
+	ManifestChecksums   string // as MANIFEST_CHECKSUMS; "" = the server's default, CRC32C
+	ManifestForceEncode bool
+	NoVerifyChecksums   bool // the page checksums that the server verifies while it reads
+	// NoVerify leaves out the comparison of what arrived with the manifest.
+	NoVerify bool
+
+	// Target is where the server is to store the backup by itself: "server" or
+	// "blackhole" (15 and later); "" sends it here. With a target the
+	// destination must be nil.
+	Target       string
+	TargetDetail string
+
+	ServerCompression       string // "gzip", "lz4", "zstd" as the server knows them; "" = none
+	ServerCompressionDetail string
+
+	// WriteRecoveryConf makes the backup start as a standby of PrimaryConnInfo,
+	// a libpq connection string, and of Slot if there is one.
+	WriteRecoveryConf bool
+	PrimaryConnInfo   string
+
+	// TempDir is for what must be put aside until the end of the backup; ""
+	// means the system's. Its files are gone when Run returns.
+	TempDir string
+
+	Observer Observer
+}
+
+// Observer is told what happens. Any of its functions may be nil; Notice and
+// Warning may be called from several goroutines at once.
+type Observer struct {
+	// Info gets the steps of the backup, in pg_basebackup's words.
+	Info func(message string)
+	// Warning gets what is no error and yet should be seen.
+	Warning func(message string)
+	// Notice gets what the server says beside its answers.
+	Notice func(*replproto.Notice)
+	// Cleanup gets what is removed or left behind after a failure.
+	Cleanup func(message string)
+	// Progress is called with every piece of data; it should return at once
+	// unless it is time to show something.
+	Progress func(Progress)
+}
+
+// Progress is how far a backup is.
+type Progress struct {
+	Done  int64 // bytes processed, uncompressed, as far as known
+	Total int64 // the server's estimate in bytes; 0 = unknown
+	// Tablespace counts the archives that are complete, of Tablespaces.
+	Tablespace  int
+	Tablespaces int
+	File        string // the member or file under way; "" = none
+	// Milestone is set where pg_basebackup reports in any case: at the end of a
+	// tablespace, when the server has reported, at the end.
+	Milestone bool
+	Finished  bool // the last call: all data has arrived
+}
+
+// Result is what came of a backup.
+type Result struct {
+	SystemID      uint64
+	ServerVersion string
+	Label         string
+	Timeline      uint32 // of the start point
+	Start         lsn.LSN
+	Stop          lsn.LSN // WAL is needed up to here
+	StopTimeline  uint32
+	Duration      time.Duration
+	// Bytes is the size of the archives and the manifest as received, WALBytes
+	// of the streamed WAL.
+	Bytes       int64
+	WALBytes    int64
+	Files       int64 // regular files in the archives; 0 if they were not looked into
+	Tablespaces []TablespaceResult
+	Manifest    bool // the backup has a manifest
+	// Verified: every file's size and checksum agreed with the manifest, and
+	// the manifest's own checksum was right.
+	Verified bool
+}
+
+// TablespaceResult is one archive of a backup.
+type TablespaceResult struct {
+	OID      uint32 // 0 = the data directory
+	Location string // on the server; "" for the data directory
+	Path     string // where it was put; "" if not here
+	Bytes    int64  // of the archive as received
+}
+
+func (o *Observer) info(message string) {
+	if o.Info != nil {
+		o.Info(message)
+	}
+}
+
+func (o *Observer) warning(message string) {
+	if o.Warning != nil {
+		o.Warning(message)
+	}
+}
+
+func (o *Observer) cleanup(message string) {
+	if o.Cleanup != nil {
+		o.Cleanup(message)
+	}
+}
