@@ -1,0 +1,255 @@
+package tarstream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+)
+
+// ExtractOptions say where and how an Extractor makes files.
+type ExtractOptions struct {
+	// Dir is the directory to extract to, which must exist.
+	Dir string
+	// Mounts are other directories that stand in for directories of the archive:
+	// "pg_wal" to the target of --waldir. The caller makes the symbolic link in
+	// Dir and the directory; members below the name go to the directory, and a
+	// directory member of the name is accepted when the link, or a directory, is
+	// there.
+	Mounts map[string]string
+	// Link maps the target of the symbolic link name, which CheckLink accepted,
+	// to the target to make. If nil, symbolic links are refused.
+	Link func(name, target string) (string, error)
+	// DirMode and FileMode are what directories and files get, whatever the
+	// archive says and whatever the umask is. Zero means 0700 and 0600.
+	DirMode, FileMode fs.FileMode
+	// Exists names directories that may be there already. Nil means none.
+	Exists func(name string) bool
+	// OnFile is called with the name of each member when it begins. It may be
+	// nil.
+	OnFile func(name string)
+	// Writeback asks the operating system to start writing large files to disk
+	// while they are extracted, which leaves less to do for a later sync.
+	Writeback bool
+}
+
+// Extractor is a Visitor that makes files below a directory. Nothing is made
+// outside of it and of the Mounts, whatever the archive holds: names are
+// checked, symbolic links in the way of a member are an error rather than
+// followed, and nothing that exists is replaced. Modification times and owners
+// are not restored.
+//
+// Files are written and closed, not synced. Errors stay; those about files are a
+// *FileError.
+type Extractor struct {
+	opt  ExtractOptions
+	dirs dirCache
+	err  error
+
+	file   *os.File // the member being written, if it is a regular file
+	name   string
+	toCome int64 // bytes of the member that Content did not bring yet
+	out    fileWriter
+}
+
+// NewExtractor opens opt.Dir. Close releases it.
+func NewExtractor(opt ExtractOptions) (*Extractor, error) {
+	if opt.DirMode == 0 {
+		opt.DirMode = 0o700
+	}
+	if opt.FileMode == 0 {
+		opt.FileMode = 0o600
+	}
+	e := &Extractor{opt: opt}
+	e.out.writeback = opt.Writeback
+	if err := e.dirs.open(opt.Dir, opt.Mounts); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Close releases what the Extractor holds open. It is an error if the last
+// member was not complete; its file stays as it is.
+func (e *Extractor) Close() error {
+	err := e.err
+	if e.file != nil {
+		e.file.Close()
+		e.file = nil
+		if err == nil {
+			err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
+		}
+	}
+	e.dirs.close()
+	e.out.buf = nil
+	if e.err = os.ErrClosed; err == os.ErrClosed {
+		return nil
+	}
+	return err
+}
+
+// Member implements Visitor.
+func (e *Extractor) Member(h *Header) error {
+	if e.err == nil {
+		e.err = e.member(h)
+	}
+	return e.err
+}
+
+// Content implements Visitor.
+func (e *Extractor) Content(p []byte) error {
+	if e.err != nil {
+		return e.err
+	}
+	if e.file == nil || int64(len(p)) > e.toCome {
+		e.err = fmt.Errorf("content of tar member %s is longer than its header says", quote(e.name))
+		return e.err
+	}
+	e.toCome -= int64(len(p))
+	if err := e.out.write(e.file, p, e.toCome == 0); err != nil {
+		e.err = fileError("could not write to file", e.path(e.name), err)
+	}
+	return e.err
+}
+
+// EndMember implements Visitor.
+func (e *Extractor) EndMember() error {
+	if e.err != nil || e.file == nil {
+		return e.err
+	}
+	if e.toCome > 0 {
+		e.err = fmt.Errorf("content of tar member %s is shorter than its header says", quote(e.name))
+		return e.err
+	}
+	e.out.end(e.file)
+	err := e.file.Close()
+	e.file = nil
+	if err != nil {
+		e.err = fileError("could not close file", e.path(e.name), err)
+	}
+	return e.err
+}
+
+func (e *Extractor) path(name string) string { return e.opt.Dir + "/" + name }
+
+func (e *Extractor) member(h *Header) error {
+	if e.file != nil {
+		return fmt.Errorf("tar member %s begins before %s ended", quote(h.Name), quote(e.name))
+	}
+	if err := CheckName(h.Name); err != nil {
+		return err
+	}
+	e.name = h.Name
+	var err error
+	switch h.Type {
+	case Regular, 0:
+		err = e.createFile(h)
+	case Directory:
+		err = e.createDir(h.Name)
+	case Symlink:
+		err = e.createLink(h.Name, h.Linkname)
+	default:
+		err = unsupportedType(byte(h.Type), h.Name)
+	}
+	if err == nil && e.opt.OnFile != nil {
+		e.opt.OnFile(h.Name)
+	}
+	return err
+}
+
+func (e *Extractor) createFile(h *Header) error {
+	const cannot = "could not create file"
+	dir, base, err := e.dirs.parent(h.Name)
+	if err != nil {
+		return fileError(cannot, e.path(h.Name), err)
+	}
+	if _, ok := e.opt.Mounts[h.Name]; ok {
+		return fileError(cannot, e.path(h.Name), fs.ErrExist)
+	}
+	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, e.opt.FileMode)
+	if err != nil {
+		return fileError(cannot, e.path(h.Name), err)
+	}
+	if err := e.setFileMode(dir, f); err != nil {
+		f.Close()
+		return fileError("could not set permissions on file", e.path(h.Name), err)
+	}
+	e.file, e.toCome = f, h.Size
+	e.out.begin()
+	return nil
+}
+
+// setFileMode corrects what the umask or an access control list took or gave.
+// Files of one directory are created alike, so it looks at the first.
+func (e *Extractor) setFileMode(dir *openDir, f *os.File) error {
+	if runtime.GOOS == "windows" || dir.modeRight {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm() == e.opt.FileMode {
+		dir.modeRight = true
+		return nil
+	}
+	return f.Chmod(e.opt.FileMode)
+}
+
+func (e *Extractor) createDir(name string) error {
+	const cannot = "could not create directory"
+	dir, base, err := e.dirs.parent(name)
+	if err != nil {
+		return fileError(cannot, e.path(name), err)
+	}
+	if _, ok := e.opt.Mounts[name]; ok {
+		info, err := dir.root.Lstat(base)
+		if err == nil && info.Mode().IsRegular() {
+			err = errNotDirectory
+		}
+		if err != nil {
+			return fileError(cannot, e.path(name), err)
+		}
+		return nil
+	}
+	err = dir.root.Mkdir(base, e.opt.DirMode)
+	exists := errors.Is(err, fs.ErrExist) && e.opt.Exists != nil && e.opt.Exists(name)
+	if err != nil && !exists {
+		return fileError(cannot, e.path(name), err)
+	}
+	info, err := dir.root.Lstat(base)
+	if err == nil && !info.IsDir() {
+		err = errNotDirectory
+	}
+	if err != nil {
+		return fileError(cannot, e.path(name), err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != e.opt.DirMode {
+		if err := dir.root.Chmod(base, e.opt.DirMode); err != nil {
+			return fileError("could not set permissions on directory", e.path(name), err)
+		}
+	}
+	return nil
+}
+
+func (e *Extractor) createLink(name, target string) error {
+	if err := CheckLink(name, target); err != nil {
+		return err
+	}
+	if e.opt.Link == nil {
+		return &LinkError{name, target, "symbolic links are not expected here"}
+	}
+	target, err := e.opt.Link(name, target)
+	if err != nil {
+		return err
+	}
+	dir, base, err := e.dirs.parent(name)
+	if err == nil {
+		err = dir.root.Symlink(target, base)
+	}
+	if err != nil {
+		return fileError("could not create symbolic link from "+quote(e.path(name))+" to", target, err)
+	}
+	return nil
+}
