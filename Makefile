@@ -1,0 +1,75 @@
+# Targets: build, demo, test, e2e, matrix, lint, fuzz, bench, cross, deps.
+# What they need beside Go is installed by "make deps".
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+GOBUILD     := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 20s
+# All majors that a server can be had for without building it.
+MAJORS      := 10,11,12,13,14,15,16,17,18
+
+.PHONY: build demo test e2e matrix lint fuzz bench cross deps clean
+
+build:
+	$(GOBUILD) -o bin/pgbasin ./cmd/pgbasin
+	ln -sf pgbasin bin/pg_basebackup
+
+# Takes, verifies and starts backups of a busy server, with what it prints.
+demo: build
+	go run ./e2e/demo
+
+# Everything but the full matrix of server versions.
+test: lint
+	go test -race $(shell go list ./... | grep -v /e2e)
+	go test -timeout 20m ./e2e/...
+
+e2e:
+	go test -timeout 20m -v ./e2e
+
+# The end-to-end tests on every major version.
+matrix:
+	go test -timeout 60m ./e2e -run 'Matrix' -majors $(MAJORS)
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# Every fuzz target for FUZZTIME; go test -fuzz takes one target of one package.
+fuzz:
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -parallel 2; \
+		done; \
+	done
+
+# Ratios against the installed PostgreSQL tools, both in one run.
+bench: build
+	go run ./e2e/bench
+
+cross:
+	@set -e; for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
+		echo "building for $$target"; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} $(GOBUILD) -o /dev/null ./cmd/pgbasin; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./...; \
+	done
+
+# Installs what the tests compare with and read backups with. As root on Debian
+# it does so by itself; elsewhere it says what is missing.
+deps:
+	@missing=""; \
+	for tool in tar:tar gzip:gzip zstd:zstd lz4:lz4 npm:npm; do \
+		command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
+	done; \
+	test -x /usr/lib/postgresql/15/bin/pg_verifybackup || missing="$$missing postgresql-15"; \
+	test -z "$$missing" && exit 0; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
+	else \
+		echo "please install:$$missing"; exit 1; \
+	fi
+
+clean:
+	rm -rf bin
