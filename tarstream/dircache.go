@@ -98,7 +98,11 @@ func (c *dirCache) enter(dir string) error {
 // opened is compared with what bears the name.
 func (c *dirCache) openChild(parent *os.Root, path, base string) (*os.Root, error) {
 	if target, ok := c.mounts[path]; ok {
-		return os.OpenRoot(target)
+		root, err := os.OpenRoot(target)
+		if err != nil {
+			return nil, fileError("could not open directory", target, err)
+		}
+		return root, nil
 	}
 	want, err := parent.Lstat(base)
 	switch {

@@ -56,10 +56,10 @@ type Extractor struct {
 
 // NewExtractor opens opt.Dir. Close releases it.
 func NewExtractor(opt ExtractOptions) (*Extractor, error) {
-	if opt.DirMode == 0 {
+	if opt.DirMode &= fs.ModePerm; opt.DirMode == 0 {
 		opt.DirMode = 0o700
 	}
-	if opt.FileMode == 0 {
+	if opt.FileMode &= fs.ModePerm; opt.FileMode == 0 {
 		opt.FileMode = 0o600
 	}
 	e := &Extractor{opt: opt}
@@ -70,9 +70,13 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 	return e, nil
 }
 
-// Close releases what the Extractor holds open. It is an error if the last
-// member was not complete; its file stays as it is.
+// Close releases what the Extractor holds open and returns the error that it
+// stopped at, if any. It is an error if the last member was not complete; its
+// file stays as it is.
 func (e *Extractor) Close() error {
+	if e.err == os.ErrClosed {
+		return nil
+	}
 	err := e.err
 	if e.file != nil {
 		e.file.Close()
@@ -83,9 +87,7 @@ func (e *Extractor) Close() error {
 	}
 	e.dirs.close()
 	e.out.buf = nil
-	if e.err = os.ErrClosed; err == os.ErrClosed {
-		return nil
-	}
+	e.err = os.ErrClosed
 	return err
 }
 
@@ -205,7 +207,8 @@ func (e *Extractor) createDir(name string) error {
 	}
 	if _, ok := e.opt.Mounts[name]; ok {
 		info, err := dir.root.Lstat(base)
-		if err == nil && info.Mode().IsRegular() {
+		// Irregular is what a junction on Windows is.
+		if err == nil && info.Mode()&(fs.ModeDir|fs.ModeSymlink|fs.ModeIrregular) == 0 {
 			err = errNotDirectory
 		}
 		if err != nil {

@@ -95,8 +95,8 @@ var zeroBlock [BlockSize]byte
 // joined to the name, sizes may be octal or base-256. The name is not checked:
 // see CheckName.
 func ParseHeader(block *[BlockSize]byte) (*Header, error) {
-	p := &parsedHeader{block: *block}
-	if err := p.parse(); err != nil {
+	p := new(parsedHeader)
+	if err := p.parse(block); err != nil {
 		return nil, err
 	}
 	h := p.fields
@@ -104,9 +104,8 @@ func ParseHeader(block *[BlockSize]byte) (*Header, error) {
 	return &h, nil
 }
 
-// parse fills in the fields from the block.
-func (p *parsedHeader) parse() error {
-	b := &p.block
+// parse reads b, and keeps it if it is right.
+func (p *parsedHeader) parse(b *[BlockSize]byte) error {
 	sum, err := parseOctal(b[checksumOff:][:checksumN])
 	if err != nil || sum != int64(checksum(b)) {
 		return errors.New("header checksum is wrong")
@@ -167,7 +166,7 @@ func (p *parsedHeader) parse() error {
 		return fmt.Errorf("modification time of %q: %w", h.Name, err)
 	}
 	h.ModTime = time.Unix(mtime, 0)
-	p.fields = h
+	p.block, p.fields = *b, h
 	return nil
 }
 

@@ -22,8 +22,9 @@ type Parser struct {
 	remaining int64 // bytes of content to come
 	padding   int   // bytes of padding to come
 
+	block  [BlockSize]byte // the current block, gathered
 	header Header
-	parsed parsedHeader // its block is also where split headers are gathered
+	parsed parsedHeader
 }
 
 type parserState int
@@ -67,7 +68,7 @@ func (p *Parser) Write(b []byte) (int, error) {
 func (p *Parser) step(b []byte) (n int, err error) {
 	switch p.state {
 	case inHeader, inTrailer:
-		n = copy(p.parsed.block[p.have:], b)
+		n = copy(p.block[p.have:], b)
 		p.off += int64(n)
 		if p.have += n; p.have == BlockSize {
 			p.have = 0
@@ -102,7 +103,7 @@ func (p *Parser) step(b []byte) (n int, err error) {
 // endBlock looks at a whole header block, or what stands in its place.
 func (p *Parser) endBlock() error {
 	at := p.off - BlockSize
-	if p.parsed.block == zeroBlock {
+	if p.block == zeroBlock {
 		if p.state == inTrailer {
 			p.state = atEnd
 		} else {
@@ -113,7 +114,7 @@ func (p *Parser) endBlock() error {
 	if p.state == inTrailer {
 		return &FormatError{Offset: at, Err: errLoneZero}
 	}
-	if err := p.parsed.parse(); err != nil {
+	if err := p.parsed.parse(&p.block); err != nil {
 		return &FormatError{Offset: at, Err: err}
 	}
 	p.header = p.parsed.fields

@@ -55,6 +55,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 			quote(w.name), int64(len(p))-w.remaining)
 		return 0, w.err
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	n, err := w.w.Write(p)
 	w.remaining -= int64(n)
 	if err == nil && n < len(p) {
@@ -66,15 +69,13 @@ func (w *Writer) Write(p []byte) (int, error) {
 
 // Fill writes zeroes for what is missing of the current member.
 func (w *Writer) Fill() error {
-	var zeroes []byte
-	if w.remaining > 0 {
-		zeroes = make([]byte, min(w.remaining, 128<<10))
-	}
 	for w.err == nil && w.remaining > 0 {
 		w.Write(zeroes[:min(w.remaining, int64(len(zeroes)))])
 	}
 	return w.err
 }
+
+var zeroes [64 << 10]byte // only read
 
 // Flush writes the padding of the current member, which must be complete. It is
 // not needed before WriteHeader or Close.
