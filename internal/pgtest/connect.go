@@ -29,9 +29,9 @@ func (s *Server) connect(ctx context.Context, user, database string) (*pgx.Conn,
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
-// fatalProbe says that a failure to connect to a starting server will not go away: the server answered and refused, for a
-// reason other than that it is starting up (SQLSTATE 57P03) or full (class 53).
-func fatalProbe(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code != "57P03" && !strings.HasPrefix(pgErr.Code, "53") && !strings.HasPrefix(pgErr.Code, "57")
+// lasting says that a refused connection will be refused again: for another reason than that the server is starting or
+// stopping (SQLSTATE class 57) or full (class 53).
+func lasting(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && !strings.HasPrefix(refusal.Code, "53") && !strings.HasPrefix(refusal.Code, "57")
 }

@@ -80,6 +80,11 @@ func linkedTrees(dir string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Started like this, the copy would seem to work, on the files of the original.
+		if home := filepath.Dir(tree); home != filepath.Dir(dir) && strings.HasPrefix(filepath.Base(home), serverDirPrefix) &&
+			strings.HasPrefix(filepath.Base(tree), tablespacePrefix) {
+			return nil, fmt.Errorf("%s leads to %s, the tablespace of another server", link, tree)
+		}
 		rel, err := filepath.Rel(filepath.Dir(dir), tree)
 		if !temporary(tree) && (err != nil || !filepath.IsLocal(rel) || rel == ".") {
 			return nil, fmt.Errorf("%s leads to %s, which is neither below %s nor next to the data directory", link, tree, os.TempDir())

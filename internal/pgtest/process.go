@@ -1,8 +1,6 @@
 package pgtest
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -137,22 +135,23 @@ func (p *process) kill() error {
 	return nil
 }
 
-// releaseSharedMemory removes the System V shared memory segment that a killed server has left behind; postmaster.pid, which
-// only a killed one leaves, names it in its seventh line.
-func releaseSharedMemory(dataDir string) {
+// lockFileLines are the lines of postmaster.pid, which a running server has and a killed one leaves behind.
+func lockFileLines(dataDir string) []string {
 	data, err := os.ReadFile(filepath.Join(dataDir, "postmaster.pid"))
 	if err != nil {
+		return nil
+	}
+	return strings.Split(string(data), "\n")
+}
+
+// releaseSharedMemory removes the System V shared memory segment that a killed server has left behind; the seventh line of
+// postmaster.pid has its key and its id.
+func releaseSharedMemory(dataDir string) {
+	lines := lockFileLines(dataDir)
+	if len(lines) < 7 {
 		return
 	}
-	scanner := bufio.NewScanner(bytes.NewReader(data))
-	for line := 1; scanner.Scan(); line++ {
-		if line != 7 {
-			continue
-		}
-		fields := strings.Fields(scanner.Text())
-		if len(fields) != 2 {
-			return
-		}
+	if fields := strings.Fields(lines[6]); len(fields) == 2 {
 		if id, err := strconv.Atoi(fields[1]); err == nil {
 			removeSharedMemory(id)
 		}

@@ -215,24 +215,44 @@ func (s *Server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.waitReady(ctx)
+}
+
+// waitReady waits until the server says in postmaster.pid that it accepts connections, or that it is a standby that will not.
+func (s *Server) waitReady(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	var answer error
 	for {
-		err := s.probe(ctx)
-		if err == nil {
+		switch s.status() {
+		case "standby":
 			return nil
-		}
-		if fatalProbe(err) {
-			return errors.Join(fmt.Errorf("connect: %w", err), s.Stop())
+		case "ready":
+			if answer = s.probe(ctx); answer == nil {
+				return nil
+			}
+			if lasting(answer) {
+				return errors.Join(fmt.Errorf("connect: %w", answer), s.Stop())
+			}
 		}
 		select {
 		case <-s.proc.done:
-			return fmt.Errorf("the server ended while starting: %v", s.proc.state())
+			return fmt.Errorf("the server ended while starting: %s", s.proc.state())
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%w: last answer: %w", context.Cause(ctx), err), s.Stop())
+			return errors.Join(context.Cause(ctx), answer, s.Stop())
 		case <-tick.C:
 		}
 	}
+}
+
+// status is what the running server says about itself in postmaster.pid, the eighth line since version 10: "starting",
+// "stopping", "ready" or "standby"; "" when it says nothing yet.
+func (s *Server) status() string {
+	lines := lockFileLines(s.dataDir)
+	if len(lines) < 8 || lines[0] != strconv.Itoa(s.proc.pid) {
+		return "" // the file may still be that of a server that was killed
+	}
+	return strings.TrimSpace(lines[7])
 }
 
 // probe connects once.
@@ -336,7 +356,7 @@ func (s *Server) PID() int {
 // Major is the major version.
 func (s *Server) Major() int { return s.cfg.Major }
 
-// VersionNum is server_version_num: 150018 for 15.18.
+// VersionNum is server_version_num: 150018 for 15.18; 0 for a standby that accepts no connections.
 func (s *Server) VersionNum() int { return s.version }
 
 // Install is the installation the server runs from.
@@ -370,7 +390,7 @@ func tail(log string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Promote makes a standby a primary and waits until it accepts writes.
+// promote makes a standby a primary and waits until it accepts writes.
 func (s *Server) promote(ctx context.Context) error {
 	// As pg_ctl does it in every version; the function pg_promote came with 12.
 	path := filepath.Join(s.dataDir, "promote")

@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const serverDirPrefix = "pgtest-"
+const (
+	serverDirPrefix  = "pgtest-" // of directories made for servers
+	tablespacePrefix = "tblspc-" // of tablespaces in them
+)
 
 var sweepOnce sync.Once
 

@@ -93,7 +93,7 @@ func (s *Server) cloneTablespaces() error {
 		if err != nil {
 			return err
 		}
-		to := filepath.Join(s.dir, "tblspc-"+e.Name())
+		to := filepath.Join(s.dir, tablespacePrefix+e.Name())
 		if err := copyTree(from, to, s.owner, nil); err != nil {
 			return err
 		}

@@ -145,7 +145,7 @@ func (s *Server) CatchUp(t testing.TB, primary *Server) {
 // TempDir makes a directory that the server's user owns and that goes with the server.
 func (s *Server) TempDir(t testing.TB) string {
 	t.Helper()
-	dir, err := s.MakeDir("dir")
+	dir, err := s.MakeDir("dir-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func (s *Server) TempDir(t testing.TB) string {
 
 // MakeDir makes a directory that the server's user owns and that goes with the server; its name begins with prefix.
 func (s *Server) MakeDir(prefix string) (string, error) {
-	dir, err := os.MkdirTemp(s.dir, prefix+"-")
+	dir, err := os.MkdirTemp(s.dir, prefix)
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +173,7 @@ func (s *Server) CreateTablespace(t testing.TB, name string) string {
 
 // MakeTablespace is CreateTablespace without a test.
 func (s *Server) MakeTablespace(ctx context.Context, name string) (string, error) {
-	dir, err := s.MakeDir("tblspc-" + filepath.Base(name))
+	dir, err := s.MakeDir(tablespacePrefix + filepath.Base(name) + "-")
 	if err != nil {
 		return "", err
 	}
