@@ -1,0 +1,361 @@
+package walstream
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/pgbasin/pgbasin/internal/durable"
+)
+
+const (
+	// PartialSuffix ends the names of segments that are not whole, as
+	// pg_receivewal has it.
+	PartialSuffix = ".partial"
+
+	// writebackStep is after how many bytes the kernel is asked to begin
+	// writing, so that the sync at a segment's end finds little left to do.
+	writebackStep = 1 << 20
+)
+
+// DirectoryOptions say how segments become files.
+type DirectoryOptions struct {
+	Path string // must exist
+
+	// Partial is for an archive that outlives this process: a segment has the
+	// suffix ".partial" until it is whole. It is synced before it gets its
+	// name, and the directory after, before CloseSegment returns: there is never
+	// more than one such file on a timeline. Without it, for a backup, segments
+	// have their final names from the start and must not exist before.
+	Partial bool
+
+	// NoSync leaves it to the caller to make the files durable. Sync then
+	// reports nothing as durable.
+	NoSync bool
+
+	FileMode fs.FileMode // 0 means 0600
+	DirMode  fs.FileMode // of archive_status, if it is made; 0 means 0700
+}
+
+// Directory is a Sink that keeps every segment as a file of full size, zeroes
+// where nothing was received yet.
+//
+// After a failed sync every call fails: the kernel may have dropped what it
+// could not write, so that the next sync would succeed for nothing. What the
+// open segment had must be received again, from its start, through a new one.
+type Directory struct {
+	o DirectoryOptions
+
+	file      *os.File // of the open segment
+	seg       Segment
+	at        int64 // offset of the next write
+	writeback int64 // where the kernel's writing was last begun
+
+	// mu protects what Sync shares with the goroutine that writes: the pointer
+	// to the open file (changed by that goroutine alone, which therefore may read it),
+	// and what follows.
+	mu sync.Mutex
+	// closed has files that are written and wait for a sync; only a sync, or
+	// Close, closes them, so that none closes a file under another's hands.
+	closed   []*os.File
+	newNames bool // the directory has entries that are not durable
+	err      error
+
+	syncing sync.Mutex // held by the one Sync that is under way
+}
+
+// NewDirectory makes a Directory. The caller closes it.
+func NewDirectory(o DirectoryOptions) *Directory {
+	if o.FileMode == 0 {
+		o.FileMode = 0o600
+	}
+	if o.DirMode == 0 {
+		o.DirMode = 0o700
+	}
+	return &Directory{o: o}
+}
+
+// OpenSegment implements Sink. With Partial it takes up a file that is there
+// already.
+func (d *Directory) OpenSegment(seg Segment) error {
+	if err := d.failed(); err != nil {
+		return err
+	}
+	if d.file != nil {
+		return fmt.Errorf("could not open write-ahead log file %q: %q is still open", seg.Name, d.seg.Name)
+	}
+	if seg.Offset < 0 || seg.Offset >= seg.Size {
+		return fmt.Errorf("could not open write-ahead log file %q: offset %d is not in a segment of %d bytes", seg.Name, seg.Offset, seg.Size)
+	}
+	path := d.segmentPath(seg.Name)
+	flags := os.O_WRONLY | os.O_CREATE
+	switch {
+	case seg.Offset > 0:
+		flags = os.O_WRONLY
+	case !d.o.Partial:
+		flags |= os.O_EXCL
+	}
+	f, err := os.OpenFile(path, flags, d.o.FileMode)
+	if err != nil {
+		return fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
+	}
+	if err := d.allocate(f, seg); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	d.mu.Lock()
+	d.file, d.newNames = f, true
+	d.mu.Unlock()
+	d.seg, d.at, d.writeback = seg, seg.Offset, seg.Offset
+	return nil
+}
+
+// allocate brings the file to full size.
+func (d *Directory) allocate(f *os.File, seg Segment) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("could not get size of write-ahead log file %q: %w", f.Name(), err)
+	}
+	switch size := info.Size(); {
+	case size == seg.Size:
+	case size > seg.Size || seg.Offset > 0:
+		return fmt.Errorf("write-ahead log file %q has %d bytes, should be 0 or %d", f.Name(), size, seg.Size)
+	default:
+		// A shorter one was left when its making was interrupted, before
+		// anything in it was acknowledged.
+		if err := f.Truncate(0); err != nil {
+			return fmt.Errorf("could not truncate file %q: %w", f.Name(), err)
+		}
+		if err := durable.Preallocate(f, seg.Size); err != nil {
+			// Gives the space back, and lets a later attempt begin anew.
+			return errors.Join(err, f.Truncate(0))
+		}
+	}
+	if d.o.NoSync || !d.o.Partial {
+		return nil
+	}
+	// From here on Datasync suffices: neither the size nor the name changes
+	// while the segment is written. What a file that existed holds is synced
+	// too, in case of a crash before.
+	if err := f.Sync(); err != nil {
+		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	}
+	return durable.SyncDir(d.o.Path)
+}
+
+// Write implements Sink.
+func (d *Directory) Write(p []byte) (int, error) {
+	if d.file == nil {
+		return 0, errors.New("could not write WAL: no segment is open")
+	}
+	if int64(len(p)) > d.seg.Size-d.at {
+		return 0, fmt.Errorf("could not write %d bytes to WAL file %q: beyond its size of %d bytes", len(p), d.file.Name(), d.seg.Size)
+	}
+	n, err := d.file.WriteAt(p, d.at)
+	d.at += int64(n)
+	if err != nil {
+		return n, fmt.Errorf("could not write %d bytes to WAL file %q: %w", len(p), d.file.Name(), err)
+	}
+	if !d.o.NoSync && d.at-d.writeback >= writebackStep {
+		durable.StartWriteback(d.file, d.writeback, d.at-d.writeback)
+		d.writeback = d.at
+	}
+	return n, nil
+}
+
+// CloseSegment implements Sink.
+func (d *Directory) CloseSegment() error {
+	if d.file == nil {
+		return errors.New("could not close WAL file: no segment is open")
+	}
+	if d.o.Partial {
+		return d.closePartial()
+	}
+	// At most one segment waits for its sync while the next is written.
+	d.mu.Lock()
+	waiting := len(d.closed) > 0
+	d.mu.Unlock()
+	if waiting {
+		if _, err := d.Sync(); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	f := d.file
+	d.file = nil
+	if !d.o.NoSync {
+		d.closed = append(d.closed, f)
+	}
+	d.mu.Unlock()
+	if d.o.NoSync {
+		return closeFile(f)
+	}
+	return nil
+}
+
+// closePartial makes the segment durable, and then gives it its final name if it is whole.
+func (d *Directory) closePartial() error {
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	d.mu.Lock()
+	f := d.file
+	d.file = nil
+	d.mu.Unlock()
+
+	err := d.failed()
+	if err == nil && !d.o.NoSync {
+		err = d.datasync(f)
+	}
+	if err := errors.Join(err, closeFile(f)); err != nil {
+		return err
+	}
+	if d.at < d.seg.Size {
+		return nil
+	}
+	path := filepath.Join(d.o.Path, d.seg.Name)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", f.Name(), path, err)
+	}
+	if d.o.NoSync {
+		return nil
+	}
+	return durable.SyncDir(d.o.Path)
+}
+
+// Sync implements Sink.
+func (d *Directory) Sync() (bool, error) {
+	if d.o.NoSync {
+		return false, nil
+	}
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	d.mu.Lock()
+	err := d.err
+	closed, open := d.closed, d.file
+	d.closed = nil
+	newNames := d.newNames && !d.o.Partial // with Partial they are synced as they come
+	d.newNames = false
+	d.mu.Unlock()
+
+	for _, f := range closed {
+		if err == nil {
+			err = d.datasync(f)
+		}
+		if e := closeFile(f); err == nil {
+			err = e
+		}
+	}
+	if err == nil && open != nil {
+		err = d.datasync(open)
+	}
+	if err == nil && newNames {
+		if err = durable.SyncDir(d.o.Path); err != nil {
+			d.fail(err)
+		}
+	}
+	return err == nil, err
+}
+
+// WriteFile implements Sink. Unless NoSync was asked for, the file is durable
+// when it returns.
+func (d *Directory) WriteFile(name string, content []byte) error {
+	path := filepath.Join(d.o.Path, filepath.FromSlash(name))
+	if dir := filepath.Dir(path); dir != filepath.Clean(d.o.Path) {
+		if err := os.MkdirAll(dir, d.o.DirMode); err != nil {
+			return fmt.Errorf("could not create directory %q: %w", dir, err)
+		}
+	}
+	// The suffix is pg_receivewal's, whose leavings are overwritten.
+	tmp := path + ".tmp"
+	if err := d.writeFile(tmp, content); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	if !d.o.NoSync {
+		return durable.Rename(tmp, path)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", tmp, path, err)
+	}
+	return nil
+}
+
+func (d *Directory) writeFile(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, d.o.FileMode)
+	if err != nil {
+		return fmt.Errorf("could not create file %q: %w", path, err)
+	}
+	if _, err := f.Write(content); err != nil {
+		return errors.Join(fmt.Errorf("could not write file %q: %w", path, err), f.Close())
+	}
+	return closeFile(f)
+}
+
+// Exists implements Sink.
+func (d *Directory) Exists(name string) (bool, error) {
+	path := filepath.Join(d.o.Path, filepath.FromSlash(name))
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("could not stat file %q: %w", path, err)
+	}
+	return true, nil
+}
+
+// Close closes the files that are open. It makes nothing durable.
+func (d *Directory) Close() error {
+	d.syncing.Lock()
+	defer d.syncing.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files := d.closed
+	if d.file != nil {
+		files = append(files, d.file)
+	}
+	d.closed, d.file = nil, nil
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, closeFile(f))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Directory) segmentPath(name string) string {
+	if d.o.Partial {
+		name += PartialSuffix
+	}
+	return filepath.Join(d.o.Path, name)
+}
+
+func (d *Directory) datasync(f *os.File) error {
+	if err := durable.Datasync(f); err != nil {
+		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	}
+	return nil
+}
+
+// fail keeps the error of a sync for good.
+func (d *Directory) fail(err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.err = err
+	}
+	return err
+}
+
+func (d *Directory) failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+func closeFile(f *os.File) error {
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("could not close file %q: %w", f.Name(), err)
+	}
+	return nil
+}
