@@ -1,5 +1,7 @@
 package conninfo
 
+import "strings"
+
 // keyword describes one connection option of libpq.
 type keyword struct {
 	name     string
@@ -90,9 +92,13 @@ const hidden = "***"
 
 // shownAfter returns text for a message. Text that follows a secret value may
 // be the rest of that secret, cut off at a space or "&" that should have been
-// quoted; it is shown only when it looks like a keyword.
+// quoted; it is shown only when it looks like a keyword. Text before an "@" may
+// be the user and password of a misspelt URI.
 func shownAfter(previous, text string) string {
 	if !secret(previous) {
+		if at := strings.LastIndexByte(text, '@'); at >= 0 {
+			return hidden + text[at:]
+		}
 		return text
 	}
 	for i := range len(text) {

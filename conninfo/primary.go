@@ -21,7 +21,9 @@ func (s Settings) PrimaryConnInfo(version int) string {
 			continue
 		}
 		v := s.values[k.name]
-		if v.text == "" {
+		// The encoding that "auto" stands for is this machine's, not the
+		// standby's.
+		if v.text == "" || k.name == "client_encoding" && v.text == "auto" {
 			continue
 		}
 		if v.source == Default {
