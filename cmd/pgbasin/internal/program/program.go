@@ -1,0 +1,77 @@
+// Package program is what a command knows of the process it runs in: its name,
+// arguments, environment, and where its messages go.
+package program
+
+import (
+	"context"
+	"io"
+	"strings"
+)
+
+// Program is one call of a command.
+type Program struct {
+	// Name stands in front of messages: "pgbasin", or the name of the tool
+	// that is stood in for.
+	Name string
+	// Call is what a user types to get here: "pgbasin backup", "pg_basebackup".
+	Call string
+	// Argv0 is the name under which the program was started, with its path.
+	Argv0 string
+	// DropIn is set when the command stands in for PostgreSQL's tool Name.
+	DropIn bool
+	// Args are the arguments of the command, without the names of program and
+	// command.
+	Args []string
+	// Version is that of pgbasin.
+	Version string
+
+	LookupEnv func(name string) (string, bool)
+	Stdin     io.Reader
+	Stdout    io.Writer
+	Console   *Console
+
+	// Interrupts returns a context that ends when the user wants the command
+	// to end, with an *interrupt.Error as its cause. A second time the process
+	// ends at once, after a call of abandon. nil: there are no interrupts.
+	Interrupts func(ctx context.Context, abandon func()) (context.Context, func())
+}
+
+// Error prints what made the command fail, as PostgreSQL's tools do
+// (src/common/logging.c). Further lines of text stay as they are.
+func (p *Program) Error(text string) { p.message("error: ", text) }
+
+// Detail adds to an error.
+func (p *Program) Detail(text string) { p.message("detail: ", text) }
+
+// Hint says what can be done about an error.
+func (p *Program) Hint(text string) { p.message("hint: ", text) }
+
+// Warning prints what does not keep the command from going on.
+func (p *Program) Warning(text string) { p.message("warning: ", text) }
+
+// Info prints what the command does.
+func (p *Program) Info(text string) { p.message("", text) }
+
+func (p *Program) message(label, text string) {
+	p.Console.Line(p.Name + ": " + label + strings.TrimSuffix(text, "\n"))
+}
+
+// HintHelp points to the list of options.
+func (p *Program) HintHelp() {
+	p.Hint(`Try "` + p.Call + ` --help" for more information.`)
+}
+
+// VersionLine is what --version prints. Scripts take a number from that of a
+// PostgreSQL tool: it names the release whose options and messages are followed.
+func (p *Program) VersionLine() string {
+	if p.DropIn {
+		return p.Name + " (PostgreSQL) " + PostgreSQL + " (pgbasin " + p.Version + ")\n"
+	}
+	return "pgbasin " + p.Version + "\n"
+}
+
+// PostgreSQL is the release that the drop-in names stand for.
+const PostgreSQL = "18.4"
+
+// Home is where pgbasin lives.
+const Home = "https://github.com/pgbasin/pgbasin"
