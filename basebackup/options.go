@@ -55,10 +55,10 @@ type Options struct {
 	ServerCompression       string // "gzip", "lz4", "zstd" as the server knows them; "" = none
 	ServerCompressionDetail string
 
-	// WriteRecoveryConf makes the backup start as a standby of PrimaryConnInfo,
-	// a libpq connection string, and of Slot if there is one.
-	WriteRecoveryConf bool
-	PrimaryConnInfo   string
+	// PrimaryConnInfo, if set, makes the backup start as a standby, of Slot if
+	// there is one. It is called after Connect and returns a libpq connection
+	// string for the standby.
+	PrimaryConnInfo func(v replproto.Version) string
 
 	// TempDir is for what must be put aside until the end of the backup; ""
 	// means the system's. Its files are gone when Run returns.

@@ -220,7 +220,7 @@ func (c *Conn) serverError(se *ServerError) error {
 	}
 }
 
-// expect receives a message that must be of type want.
+// expect receives a message that must be of type want, and skips its body.
 func (c *Conn) expect(want byte, what string) error {
 	typ, err := c.receive()
 	if err != nil {
@@ -228,6 +228,9 @@ func (c *Conn) expect(want byte, what string) error {
 	}
 	if typ != want {
 		return c.unexpected(typ, what)
+	}
+	if err := c.wire.skip(); err != nil {
+		return c.fail(err)
 	}
 	return nil
 }

@@ -35,10 +35,8 @@ func newWire(nc net.Conn) *wire { return &wire{nc: nc, buf: make([]byte, receive
 // next skips what is left of the current message and reads the header of the
 // following one. size is the length of its body in bytes.
 func (w *wire) next() (typ byte, size int, err error) {
-	for w.left > 0 {
-		if _, err := w.chunk(); err != nil {
-			return 0, 0, err
-		}
+	if err := w.skip(); err != nil {
+		return 0, 0, err
 	}
 	if err := w.fill(headerSize); err != nil {
 		return 0, 0, err
@@ -51,6 +49,16 @@ func (w *wire) next() (typ byte, size int, err error) {
 	}
 	w.left = int(length) - 4
 	return typ, w.left, nil
+}
+
+// skip passes over what is left of the current message.
+func (w *wire) skip() error {
+	for w.left > 0 {
+		if _, err := w.chunk(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chunk returns the next piece of the current message's body, whatever part of

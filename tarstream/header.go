@@ -44,7 +44,7 @@ const (
 
 // Header describes a member.
 type Header struct {
-	Name     string // slash-separated; without the slash that ends a directory's or link's name in the archive
+	Name     string // slash-separated; without a "./" in front and the slash that ends a directory's or link's name in the archive
 	Linkname string // target of a symbolic link
 	Type     Type   // zero means Regular
 	Mode     fs.FileMode
@@ -120,6 +120,10 @@ func (p *parsedHeader) parse(b *[BlockSize]byte) error {
 	if magic == magicPOSIX && b[prefixOff] != 0 {
 		h.Name = cString(b[prefixOff:][:prefixLen]) + "/" + h.Name
 	}
+	// The server writes "./pg_wal/archive_status" (basebackup.c, sendDir), and
+	// tar all names below "." so. The bytes stay what they are when the header
+	// is passed on.
+	h.Name = strings.TrimPrefix(h.Name, "./")
 	switch t := b[typeOff]; t {
 	case byte(Regular), 0: // NUL is the flag of the time before ustar
 		h.Type = Regular

@@ -1,0 +1,245 @@
+package basebackup
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pgbasin/pgbasin/internal/durable"
+	"github.com/pgbasin/pgbasin/replproto"
+	"github.com/pgbasin/pgbasin/tarstream"
+	"github.com/pgbasin/pgbasin/walstream"
+)
+
+// PlainOptions say where a plain format backup goes.
+type PlainOptions struct {
+	// Path becomes the data directory. It is made, or must be empty.
+	Path string
+	// WALDir, an absolute path, holds the WAL instead of pg_wal, which becomes
+	// a link to it. It is made, or must be empty.
+	WALDir string
+	// Tablespaces move tablespaces that the server has at Old to New. The
+	// others go to the same absolute path as on the server.
+	Tablespaces []TablespaceMapping
+	Sync        durable.SyncMethod
+	// NoClean leaves everything in place when the backup fails.
+	NoClean bool
+}
+
+// TablespaceMapping moves a tablespace; both paths are absolute.
+type TablespaceMapping struct{ Old, New string }
+
+// Plain takes a backup as a data directory that a server can start on, with
+// the tablespaces at their places.
+func Plain(o PlainOptions) Destination { return &plain{o: o} }
+
+const (
+	controlFile = "global/pg_control"
+	// A server does not start without pg_control. Until the backup is
+	// complete and durable it therefore has another name.
+	heldControlFile = controlFile + ".tmp"
+	heldSuffix      = ".tmp"
+)
+
+type plain struct {
+	o      PlainOptions
+	s      *site
+	dirs   claims
+	spaces []replproto.Tablespace
+	// mapped are the mappings' claims, taken before the backup starts.
+	mapped map[string]bool
+}
+
+func (d *plain) plain() bool { return true }
+
+func (d *plain) prepare(s *site) error {
+	d.s = s
+	if err := d.dirs.take("data", d.o.Path, s.dirMode); err != nil {
+		return err
+	}
+	walPath := filepath.Join(d.o.Path, s.walDirectory)
+	if d.o.WALDir != "" {
+		if err := d.dirs.take("WAL", d.o.WALDir, s.dirMode); err != nil {
+			return err
+		}
+		if err := os.Symlink(d.o.WALDir, walPath); err != nil {
+			return fmt.Errorf("could not create symbolic link %q: %w", walPath, err)
+		}
+		walPath = d.o.WALDir
+	}
+	d.mapped = map[string]bool{}
+	for _, m := range d.o.Tablespaces {
+		// Whether the server has a tablespace at Old is not known yet; if New
+		// is taken by something else, the backup would fail later for sure.
+		if entries, err := os.ReadDir(m.New); err == nil && len(entries) > 0 {
+			return &NotEmptyError{Path: m.New}
+		}
+	}
+	if !s.streaming {
+		return nil
+	}
+	// WAL arrives before the archive's own entries for these directories.
+	made := []string{walPath, filepath.Join(walPath, "archive_status")}
+	if s.version >= 170000 {
+		made = append(made, filepath.Join(walPath, "summaries"))
+	}
+	for _, dir := range made {
+		if _, err := makeAll(dir, s.dirMode); err != nil {
+			return fmt.Errorf("could not create directory %q: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func (d *plain) begin(list []replproto.Tablespace) error {
+	d.spaces = list
+	for _, t := range list {
+		if t.OID == 0 || inPlace(t.Location) {
+			continue
+		}
+		if err := d.dirs.take("tablespace", d.place(t.Location), d.s.dirMode); err != nil {
+			return err
+		}
+	}
+	for _, t := range list {
+		if t.OID == 0 || !inPlace(t.Location) {
+			continue
+		}
+		// The location comes from the server and is about to be a path here.
+		if t.Location != tarstream.TablespaceDir+"/"+strconv.FormatUint(uint64(t.OID), 10) {
+			return fmt.Errorf("server has tablespace %d in place at %q, which is not below %s", t.OID, t.Location, tarstream.TablespaceDir)
+		}
+		if _, err := makeAll(filepath.Join(d.o.Path, t.Location), d.s.dirMode); err != nil {
+			return fmt.Errorf("could not create directory %q: %w", t.Location, err)
+		}
+	}
+	return nil
+}
+
+// inPlace tells a tablespace inside the data directory (15 and later, a
+// developer's option) from one elsewhere.
+func inPlace(location string) bool {
+	return !filepath.IsAbs(location) && !strings.HasPrefix(location, "/")
+}
+
+// place is where the tablespace that the server has at location goes.
+func (d *plain) place(location string) string {
+	clean := filepath.Clean(location)
+	for _, m := range d.o.Tablespaces {
+		if filepath.Clean(m.Old) == clean {
+			return filepath.Clean(m.New)
+		}
+	}
+	return location
+}
+
+func (d *plain) archive(a *replproto.Archive) (stream, error) {
+	o := tarstream.ExtractOptions{
+		Dir: d.o.Path, DirMode: d.s.dirMode, FileMode: d.s.fileMode,
+		OnFile: d.s.onFile, Writeback: d.o.Sync != durable.NoSync,
+	}
+	data := a.Tablespace.OID == 0
+	switch location := a.Tablespace.Location; {
+	case data:
+		o.Exists, o.Link = d.exists, d.link
+		if d.o.WALDir != "" {
+			o.Mounts = map[string]string{d.s.walDirectory: d.o.WALDir}
+		}
+	case inPlace(location):
+		o.Dir = filepath.Join(d.o.Path, location)
+	default:
+		o.Dir = d.place(location)
+	}
+	e, err := tarstream.NewExtractor(o)
+	if err != nil {
+		return stream{}, err
+	}
+	s := stream{visitor: e, finish: e.Close, release: func() { e.Close() }}
+	if !data {
+		return s, nil
+	}
+	in := tarstream.NewInjector(&holdControl{next: e}, d.s.injection)
+	s.visitor = in
+	s.finish = func() error { return errors.Join(in.Finish(), e.Close()) }
+	return s, nil
+}
+
+// exists names the directories that are there before the archive's own entry
+// for them comes.
+func (d *plain) exists(name string) bool {
+	switch name {
+	case d.s.walDirectory, d.s.walDirectory + "/archive_status", d.s.walDirectory + "/summaries":
+		return true
+	case tarstream.TablespaceDir:
+		return true
+	}
+	return slices.ContainsFunc(d.spaces, func(t replproto.Tablespace) bool { return t.OID != 0 && t.Location == name })
+}
+
+// link maps the target of a tablespace's link. A server that links to a place
+// which it did not list is not followed there.
+func (d *plain) link(name, target string) (string, error) {
+	for _, t := range d.spaces {
+		if t.OID != 0 && !inPlace(t.Location) && name == fmt.Sprintf("%s/%d", tarstream.TablespaceDir, t.OID) {
+			if filepath.Clean(t.Location) != filepath.Clean(target) {
+				return "", fmt.Errorf("link %q leads to %q, but the server listed the tablespace at %q", name, target, t.Location)
+			}
+			return d.place(t.Location), nil
+		}
+	}
+	return "", fmt.Errorf("link %q leads to %q, which is no tablespace that the server listed", name, target)
+}
+
+// holdControl gives pg_control its provisional name on the way to the disk.
+type holdControl struct {
+	next tarstream.Visitor
+}
+
+func (h *holdControl) Member(m *tarstream.Header) error {
+	if m.Name == controlFile {
+		held := *m
+		held.Name = heldControlFile
+		return h.next.Member(&held)
+	}
+	return h.next.Member(m)
+}
+
+func (h *holdControl) Content(p []byte) error { return h.next.Content(p) }
+func (h *holdControl) EndMember() error       { return h.next.EndMember() }
+
+func (d *plain) wal() (walSink, error) {
+	dir := filepath.Join(d.o.Path, d.s.walDirectory)
+	if d.o.WALDir != "" {
+		dir = d.o.WALDir
+	}
+	sink := walstream.NewDirectory(walstream.DirectoryOptions{
+		Path: dir, NoSync: d.o.Sync == durable.NoSync, FileMode: d.s.fileMode, DirMode: d.s.dirMode,
+	})
+	return walSink{sink, sink.Close}, nil
+}
+
+func (d *plain) manifest() (io.WriteCloser, error) {
+	return createFile(filepath.Join(d.o.Path, replproto.ManifestName+heldSuffix), d.s.fileMode)
+}
+
+func (d *plain) finish(complete bool) error {
+	defer d.dirs.release()
+	if d.o.Sync != durable.NoSync {
+		d.s.observer.info("syncing data to disk ...")
+	}
+	if err := d.dirs.sync(d.o.Sync); err != nil {
+		return err
+	}
+	err := commitFile(filepath.Join(d.o.Path, heldControlFile), filepath.Join(d.o.Path, controlFile), d.o.Sync)
+	if err != nil || !complete || !d.s.withManifest {
+		return err
+	}
+	return commitManifest(d.o.Path, d.o.Sync, d.s.observer)
+}
+
+func (d *plain) abort() { abandon(d.dirs, d.o.NoClean, d.s) }

@@ -1,0 +1,214 @@
+package basebackup
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/replproto"
+	"github.com/pgbasin/pgbasin/tarstream"
+)
+
+// receiver takes the archives and the manifest from the main connection to the
+// destination.
+type receiver struct {
+	b        *replproto.BaseBackup
+	d        Destination
+	check    *checker
+	verify   bool // compare with the manifest
+	meter    *meter
+	result   *Result
+	warn     func(string)
+	verified bool // what came of it
+}
+
+// run receives until the server has sent everything.
+func (r *receiver) run() error {
+	for {
+		a, err := r.b.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if a.Manifest {
+			err = r.manifest(a)
+		} else {
+			err = r.archive(a)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *receiver) archive(a *replproto.Archive) error {
+	before := r.meter.received
+	if r.d == nil {
+		// The server stores the backup by itself; only its reports arrive.
+		if err := r.copy(io.Discard, a); err != nil {
+			return err
+		}
+		return r.done(a, before)
+	}
+	out, err := r.d.archive(a)
+	if err != nil {
+		return err
+	}
+	defer out.release()
+	if err := r.pass(a, out); err != nil {
+		return err
+	}
+	if err := out.finish(); err != nil {
+		return err
+	}
+	return r.done(a, before)
+}
+
+func (r *receiver) done(a *replproto.Archive, before int64) error {
+	t := TablespaceResult{OID: a.Tablespace.OID, Location: a.Tablespace.Location, Bytes: r.meter.received - before}
+	r.result.Tablespaces = append(r.result.Tablespaces, t)
+	r.meter.tablespaceDone()
+	return nil
+}
+
+// pass moves one archive through the stages that the destination and the
+// verification ask for. All of them see the same pieces, as the network
+// brought them.
+func (r *receiver) pass(a *replproto.Archive, out stream) error {
+	algorithm := codec.ByName(a.Name)
+	known := algorithm != codec.None || a.Name == archiveName(a)
+	if !known && out.visitor != nil {
+		return fmt.Errorf("cannot parse archive %q: only tar archives can be parsed", a.Name)
+	}
+	prefix := ""
+	if a.Tablespace.OID != 0 {
+		prefix = tarstream.TablespaceDir + "/" + strconv.FormatUint(uint64(a.Tablespace.OID), 10) + "/"
+	}
+	checked := r.check.archive(prefix)
+
+	switch {
+	case !known:
+		r.verify = false
+		r.warn(fmt.Sprintf("archive %q is compressed in an unknown way and cannot be verified on arrival", a.Name))
+		return r.copy(out.raw, a)
+	case algorithm == codec.None:
+		return r.parse(a, tee(checked, out.visitor), out.raw)
+	case out.visitor != nil:
+		return archiveError(a, decompress(tarstream.NewParser(tee(checked, out.visitor)), r.meter.reader(a), algorithm))
+	case !r.verify:
+		return r.copy(out.raw, a)
+	default:
+		return r.parseCompressed(a, algorithm, checked, out.raw)
+	}
+}
+
+// parse takes an archive apart as it comes; raw, if not nil, gets the same
+// bytes.
+func (r *receiver) parse(a *replproto.Archive, v tarstream.Visitor, raw io.Writer) error {
+	p := tarstream.NewParser(v)
+	var w io.Writer = p
+	if raw != nil {
+		// The copy first: the parser may stop at an error, and then the
+		// bytes that show it are on disk (--no-clean).
+		w = io.MultiWriter(raw, p)
+	}
+	if err := r.copy(w, a); err != nil {
+		return archiveError(a, err)
+	}
+	return archiveError(a, p.Close())
+}
+
+// parseCompressed stores an archive as the server compressed it, while another
+// goroutine decompresses a copy and looks into it.
+func (r *receiver) parseCompressed(a *replproto.Archive, algorithm codec.Algorithm, v tarstream.Visitor, raw io.Writer) error {
+	pr, pw := io.Pipe()
+	parsed := make(chan error, 1)
+	go func() {
+		err := decompress(tarstream.NewParser(v), pr, algorithm)
+		if err == nil {
+			// Whatever follows the compressed data still goes to the file.
+			_, err = io.Copy(io.Discard, pr)
+		}
+		pr.CloseWithError(err)
+		parsed <- err
+	}()
+	err := r.copy(io.MultiWriter(raw, pw), a)
+	pw.CloseWithError(err)
+	if parseErr := <-parsed; err == nil {
+		err = parseErr
+	}
+	return archiveError(a, err)
+}
+
+// decompress moves a compressed archive into a parser, up to its end.
+func decompress(p *tarstream.Parser, src io.Reader, algorithm codec.Algorithm) error {
+	z, err := codec.NewReader(src, algorithm)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(p, z); err != nil {
+		return errors.Join(err, z.Close())
+	}
+	return errors.Join(p.Close(), z.Close())
+}
+
+func (r *receiver) copy(w io.Writer, a *replproto.Archive) error {
+	_, err := a.WriteTo(r.meter.writer(w))
+	return err
+}
+
+func (r *receiver) manifest(a *replproto.Archive) error {
+	if r.d == nil {
+		return r.copy(io.Discard, a)
+	}
+	out, err := r.d.manifest()
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if !r.verify {
+		if err := r.copy(out, a); err != nil {
+			return err
+		}
+		return out.Close()
+	}
+	// Reading the manifest is a tee: its bytes are stored as they come.
+	in := io.TeeReader(r.meter.reader(a), out)
+	if err := r.check.verify(in); err != nil {
+		// What else there is of it is stored too, for whoever looks into it.
+		if _, err := io.Copy(io.Discard, in); err != nil {
+			return err
+		}
+		return err
+	}
+	r.verified = true
+	return out.Close()
+}
+
+func tee(first, second tarstream.Visitor) tarstream.Visitor {
+	if second == nil {
+		return first
+	}
+	return tarstream.Tee(first, second)
+}
+
+func archiveName(a *replproto.Archive) string {
+	if a.Tablespace.OID == 0 {
+		return "base.tar"
+	}
+	return strconv.FormatUint(uint64(a.Tablespace.OID), 10) + ".tar"
+}
+
+// archiveError names the archive in errors of the tar itself; others name
+// their own objects.
+func archiveError(a *replproto.Archive, err error) error {
+	var format *tarstream.FormatError
+	if errors.As(err, &format) {
+		return fmt.Errorf("archive %s: %w", a.Name, err)
+	}
+	return err
+}

@@ -1,0 +1,225 @@
+package basebackup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgbasin/pgbasin/replproto"
+)
+
+// DefaultLabel is the backup's label when Options has none.
+const DefaultLabel = "pgbasin base backup"
+
+// Run takes a backup. When it returns nil, the backup is complete, durable and
+// under its final name. When it returns an error, what it made is removed again
+// (unless the destination's NoClean says otherwise) and what was there before
+// is untouched.
+//
+// One error leaves the files in place: page checksum failures that the server
+// found (replproto.HasCode with replproto.CodeDataCorrupted). All of the data
+// has arrived then, but the backup does not get its manifest's final name. The
+// result is returned with that error.
+//
+// Run ends soon after ctx does, with its cause.
+func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
+	if o.Label == "" {
+		o.Label = DefaultLabel
+	}
+	if err := o.check(d); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	b := &backup{o: &o, d: d, cancel: cancel, result: &Result{Label: o.Label}}
+	started := time.Now()
+	err := b.run(ctx)
+	b.result.Duration = time.Since(started)
+	if err != nil && !b.kept {
+		return nil, err
+	}
+	return b.result, err
+}
+
+// backup is one run.
+type backup struct {
+	o      *Options
+	d      Destination
+	cancel context.CancelCauseFunc
+	s      site
+	conn   *replproto.Conn
+	wal    *walStream // nil unless WAL is streamed
+	check  *checker
+	meter  meter
+	result *Result
+	kept   bool // the data is in place although there is an error
+}
+
+func (b *backup) run(ctx context.Context) (err error) {
+	if b.conn, err = b.o.Connect(ctx); err != nil {
+		return err
+	}
+	defer b.conn.Close()
+	b.conn.SetNotice(b.o.Observer.Notice)
+	if err := b.o.checkServer(b.conn, b.d); err != nil {
+		return err
+	}
+	if err := b.survey(ctx); err != nil {
+		return err
+	}
+	if b.d != nil {
+		defer func() {
+			if err != nil && !b.kept {
+				b.d.abort()
+			}
+		}()
+		if err := b.d.prepare(&b.s); err != nil {
+			return err
+		}
+	}
+	if b.o.WAL == WALStream {
+		if b.wal, err = openWALStream(ctx, b.o, &b.s, b.result.SystemID, b.cancel); err != nil {
+			return err
+		}
+		defer func() { b.wal.close(err != nil && !b.kept) }()
+	}
+	if b.check, err = newChecker(b.verifies(), b.o.ManifestChecksums, b.o.TempDir, b.result.SystemID); err != nil {
+		return err
+	}
+	defer b.check.close()
+	return b.transfer(ctx)
+}
+
+// survey asks the server for what the backup must know of it.
+func (b *backup) survey(ctx context.Context) error {
+	system, err := b.conn.IdentifySystem(ctx)
+	if err != nil {
+		return err
+	}
+	v := b.conn.ServerVersion()
+	b.s = site{
+		version: v, walDirectory: "pg_wal", fileMode: 0o600,
+		streaming: b.o.WAL == WALStream, withManifest: !b.o.NoManifest && v >= 130000,
+		observer: &b.o.Observer, tempDir: b.o.TempDir, onFile: b.meter.file,
+	}
+	if v < 100000 {
+		b.s.walDirectory = "pg_xlog"
+	}
+	if b.s.dirMode, err = b.conn.DirMode(ctx); err != nil {
+		return err
+	}
+	if b.s.dirMode&0o070 != 0 {
+		b.s.fileMode = 0o640
+	}
+	if b.s.segmentSize, err = b.conn.SegmentSize(ctx); err != nil {
+		return err
+	}
+	if b.o.PrimaryConnInfo != nil {
+		b.s.injection = recoveryInjection(v, b.o.PrimaryConnInfo(v), b.o.Slot, &b.s)
+	}
+	b.meter.observe = b.o.Observer.Progress
+	b.result.SystemID = system.ID
+	b.result.ServerVersion = b.conn.ServerVersionString()
+	b.result.Manifest = b.s.withManifest
+	return nil
+}
+
+func (b *backup) verifies() bool { return b.s.withManifest && !b.o.NoVerify && b.d != nil }
+
+// transfer runs the backup itself, from the server's checkpoint to the final
+// name.
+func (b *backup) transfer(ctx context.Context) error {
+	observer := &b.o.Observer
+	observer.info("initiating base backup, waiting for checkpoint to complete")
+	bb, err := b.conn.BaseBackup(ctx, b.command())
+	if err != nil {
+		return err
+	}
+	observer.info("checkpoint completed")
+	b.result.Start, b.result.Timeline = bb.Start, bb.Timeline
+	if b.o.WAL != WALNone {
+		observer.info(fmt.Sprintf("write-ahead log start point: %s on timeline %d", bb.Start, bb.Timeline))
+	}
+	if b.d != nil {
+		if err := b.d.begin(bb.Tablespaces); err != nil {
+			return err
+		}
+	}
+	one, sequential := b.d.(*tarOne)
+	if b.wal != nil && !sequential {
+		observer.info("starting background WAL receiver")
+		sink, err := b.d.wal()
+		if err != nil {
+			return err
+		}
+		if err := b.wal.start(ctx, sink, bb.Start, bb.Timeline); err != nil {
+			return err
+		}
+	}
+
+	b.meter.begin(bb, b.s.version >= 150000)
+	r := &receiver{b: bb, d: b.d, check: b.check, verify: b.verifies(), meter: &b.meter, result: b.result, warn: observer.warning}
+	if err := r.run(); err != nil {
+		return err
+	}
+	b.meter.finished()
+	stop, timeline, err := bb.Finish()
+	corrupt := replproto.HasCode(err, replproto.CodeDataCorrupted)
+	if err != nil && !corrupt {
+		return err
+	}
+	b.result.Stop, b.result.StopTimeline = stop, timeline
+	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.files, r.verified
+	if b.o.WAL != WALNone {
+		observer.info(fmt.Sprintf("write-ahead log end point: %s", stop))
+	}
+	if b.wal != nil {
+		if sequential {
+			sink, walErr := one.wal()
+			if walErr != nil {
+				return walErr
+			}
+			if walErr := b.wal.start(ctx, sink, bb.Start, bb.Timeline); walErr != nil {
+				return walErr
+			}
+		}
+		observer.info("waiting for background process to finish streaming ...")
+		received, walErr := b.wal.finish(stop)
+		if walErr != nil {
+			return errors.Join(err, walErr)
+		}
+		b.result.WALBytes = received
+	}
+	b.kept = corrupt
+	if b.d != nil {
+		if finishErr := b.d.finish(!corrupt); finishErr != nil {
+			return errors.Join(err, finishErr)
+		}
+	}
+	if err == nil {
+		observer.info("base backup completed")
+	}
+	return err
+}
+
+func (b *backup) command() replproto.BaseBackupOptions {
+	o := b.o
+	return replproto.BaseBackupOptions{
+		Label:               o.Label,
+		Progress:            !o.NoEstimateSize,
+		FastCheckpoint:      o.FastCheckpoint,
+		WAL:                 o.WAL == WALFetch,
+		NoWait:              o.WAL != WALNone,
+		MaxRate:             o.MaxRate,
+		TablespaceMap:       b.d == nil || !b.d.plain(),
+		NoVerifyChecksums:   o.NoVerifyChecksums,
+		Manifest:            b.s.withManifest,
+		ManifestForceEncode: o.ManifestForceEncode,
+		ManifestChecksums:   o.ManifestChecksums,
+		Target:              o.Target,
+		TargetDetail:        o.TargetDetail,
+		Compression:         o.ServerCompression,
+		CompressionDetail:   o.ServerCompressionDetail,
+	}
+}
