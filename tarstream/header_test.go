@@ -98,6 +98,7 @@ func TestHeadersOfEveryServerVersionAreRead(t *testing.T) {
 		"zero-ended numbers": with(with(serverHeader(), 124, "00000040000\x00"), 100, "000600\x00\x00"),
 		"size in base-256":   with(serverHeader(), 124, "\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x40\x00"),
 		"blank size digits":  with(serverHeader(), 124, "      40000 "),
+		"from a dot":         with(serverHeader(), 0, "./base/1/1259"),
 		"with a prefix":      with(with(serverHeader(), 0, "1259\x00\x00\x00\x00\x00\x00\x00"), 345, "base/1"),
 	} {
 		h, err := ParseHeader(block(fields))
@@ -113,6 +114,22 @@ func TestHeadersOfEveryServerVersionAreRead(t *testing.T) {
 	copy(b[148:], fmt.Sprintf("%06o\x00 ", checksum(b)))
 	if _, err := ParseHeader(b); err != nil {
 		t.Errorf("checksum of six digits: %v", err)
+	}
+}
+
+// Every server version sends this member with "./" in front.
+func TestDotInFrontIsNoPartOfTheNameButStaysInTheArchive(t *testing.T) {
+	fields := with(with(serverHeader(), 0, "./pg_wal/archive_status/"), 156, "5")
+	b := block(with(fields, 124, "00000000000 "))
+	h, err := ParseHeader(b)
+	if err != nil || h.Name != "pg_wal/archive_status" {
+		t.Fatalf("got %+v, %v", h, err)
+	}
+	if got, err := h.AppendHeader(nil); err != nil || !bytes.Equal(got, b[:]) {
+		t.Errorf("header was not passed on as it came: %v", err)
+	}
+	if h, err := ParseHeader(block(with(fields, 0, "./\x00"))); err == nil {
+		t.Errorf("a dot alone was read as %+v", h)
 	}
 }
 
@@ -300,7 +317,7 @@ func TestChecksumAddsUnsignedBytes(t *testing.T) {
 // FuzzHeader: what ParseHeader accepts can be written and read again, unchanged
 // and rewritten, and means the same.
 func FuzzHeader(f *testing.F) {
-	a := archive(f, sample...)
+	a := archive(f, seed()...)
 	for off := 0; off+BlockSize <= len(a); off += BlockSize {
 		f.Add(a[off : off+BlockSize])
 	}
