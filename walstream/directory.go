@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
@@ -36,6 +38,12 @@ type DirectoryOptions struct {
 	// reports nothing as durable.
 	NoSync bool
 
+	// ZeroFill writes the zeroes of a new segment where otherwise only its space
+	// is reserved. That takes a while once a segment, but syncs of what is
+	// written over them are nearly twice as fast on file systems that keep
+	// track of what was never written (ext4, xfs): for synchronous receiving.
+	ZeroFill bool
+
 	FileMode fs.FileMode // 0 means 0600
 	DirMode  fs.FileMode // of archive_status, if it is made; 0 means 0700
 }
@@ -60,9 +68,9 @@ type Directory struct {
 	mu sync.Mutex
 	// closed has files that are written and wait for a sync; only a sync, or
 	// Close, closes them, so that none closes a file under another's hands.
-	closed   []*os.File
-	newNames bool // the directory has entries that are not durable
-	err      error
+	closed []*os.File
+	dirs   map[string]bool // directories with entries that are not durable
+	err    error
 
 	syncing sync.Mutex // held by the one Sync that is under way
 }
@@ -75,7 +83,7 @@ func NewDirectory(o DirectoryOptions) *Directory {
 	if o.DirMode == 0 {
 		o.DirMode = 0o700
 	}
-	return &Directory{o: o}
+	return &Directory{o: o, dirs: make(map[string]bool)}
 }
 
 // OpenSegment implements Sink. With Partial it takes up a file that is there
@@ -106,7 +114,10 @@ func (d *Directory) OpenSegment(seg Segment) error {
 		return errors.Join(err, f.Close())
 	}
 	d.mu.Lock()
-	d.file, d.newNames = f, true
+	d.file = f
+	if !d.o.Partial {
+		d.dirs[d.o.Path] = true
+	}
 	d.mu.Unlock()
 	d.seg, d.at, d.writeback = seg, seg.Offset, seg.Offset
 	return nil
@@ -128,7 +139,11 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 		if err := f.Truncate(0); err != nil {
 			return fmt.Errorf("could not truncate file %q: %w", f.Name(), err)
 		}
-		if err := durable.Preallocate(f, seg.Size); err != nil {
+		preallocate := durable.Preallocate
+		if d.o.ZeroFill {
+			preallocate = zeroFill
+		}
+		if err := preallocate(f, seg.Size); err != nil {
 			// Gives the space back, and lets a later attempt begin anew.
 			return errors.Join(err, f.Truncate(0))
 		}
@@ -143,6 +158,18 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
 	}
 	return durable.SyncDir(d.o.Path)
+}
+
+func zeroFill(f *os.File, size int64) error {
+	zeroes := make([]byte, min(size, 1<<20))
+	for at := int64(0); at < size; {
+		n, err := f.WriteAt(zeroes[:min(size-at, int64(len(zeroes)))], at)
+		if err != nil {
+			return fmt.Errorf("could not write to file %q: %w", f.Name(), err)
+		}
+		at += int64(n)
+	}
+	return nil
 }
 
 // Write implements Sink.
@@ -235,8 +262,8 @@ func (d *Directory) Sync() (bool, error) {
 	err := d.err
 	closed, open := d.closed, d.file
 	d.closed = nil
-	newNames := d.newNames && !d.o.Partial // with Partial they are synced as they come
-	d.newNames = false
+	dirs := slices.Collect(maps.Keys(d.dirs))
+	clear(d.dirs)
 	d.mu.Unlock()
 
 	for _, f := range closed {
@@ -250,22 +277,32 @@ func (d *Directory) Sync() (bool, error) {
 	if err == nil && open != nil {
 		err = d.datasync(open)
 	}
-	if err == nil && newNames {
-		if err = durable.SyncDir(d.o.Path); err != nil {
-			d.fail(err)
+	for _, dir := range dirs {
+		if err == nil {
+			if err = durable.SyncDir(dir); err != nil {
+				d.fail(err)
+			}
 		}
 	}
 	return err == nil, err
 }
 
-// WriteFile implements Sink. Unless NoSync was asked for, the file is durable
-// when it returns.
+// WriteFile implements Sink. Unless NoSync was asked for, a file with content is
+// durable when it returns, and an empty one, of which there are many, after the
+// next Sync.
 func (d *Directory) WriteFile(name string, content []byte) error {
 	path := filepath.Join(d.o.Path, filepath.FromSlash(name))
-	if dir := filepath.Dir(path); dir != filepath.Clean(d.o.Path) {
+	dir := filepath.Dir(path)
+	if dir != filepath.Clean(d.o.Path) {
 		if err := os.MkdirAll(dir, d.o.DirMode); err != nil {
 			return fmt.Errorf("could not create directory %q: %w", dir, err)
 		}
+	}
+	if len(content) == 0 {
+		d.mu.Lock()
+		d.dirs[d.o.Path], d.dirs[dir] = true, true
+		d.mu.Unlock()
+		return d.writeFile(path, nil)
 	}
 	// The suffix is pg_receivewal's, whose leavings are overwritten.
 	tmp := path + ".tmp"

@@ -33,12 +33,10 @@ type Sink interface {
 	// is false if the sink cannot do or know that; then it returns at once.
 	Sync() (durable bool, err error)
 
-	// WriteFile stores a whole file: a timeline history, or an archive status
-	// below "archive_status/". No segment is open. A file of that name is
-	// replaced.
+	// WriteFile stores a whole file: a timeline history that Exists denied, or
+	// an empty archive status below "archive_status/". No segment is open.
 	WriteFile(name string, content []byte) error
 
-	// Exists tells whether the sink already has a file that WriteFile could
-	// write.
+	// Exists tells whether the sink has a timeline history of that name.
 	Exists(name string) (bool, error)
 }
