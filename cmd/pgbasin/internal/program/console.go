@@ -97,3 +97,11 @@ func printable(s string) string {
 		return r
 	}, s)
 }
+
+// Write passes text on as it is, for what is not a whole line: a question.
+func (c *Console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draw("")
+	return c.w.Write(p)
+}

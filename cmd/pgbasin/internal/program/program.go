@@ -30,10 +30,22 @@ type Program struct {
 	Stdout    io.Writer
 	Console   *Console
 
-	// Interrupts returns a context that ends when the user wants the command
-	// to end, with an *interrupt.Error as its cause. A second time the process
-	// ends at once, after a call of abandon. nil: there are no interrupts.
-	Interrupts func(ctx context.Context, abandon func()) (context.Context, func())
+	Interrupts Interrupts
+}
+
+// Interrupts returns a context that ends when the user wants the command to
+// end, with an *interrupt.Error as its cause. When the user insists, the process
+// ends after a call of abandon. stop must be called. nil: there are none.
+type Interrupts func(ctx context.Context, abandon func()) (_ context.Context, stop func())
+
+// Answer puts what was asked for on standard output and returns the exit
+// status.
+func (p *Program) Answer(text string) int {
+	if _, err := io.WriteString(p.Stdout, text); err != nil {
+		p.Error("could not write to standard output: " + err.Error())
+		return 1
+	}
+	return 0
 }
 
 // Error prints what made the command fail, as PostgreSQL's tools do

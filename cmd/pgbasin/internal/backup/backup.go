@@ -1,0 +1,182 @@
+// Package backup is the command "pgbasin backup", which is also pg_basebackup.
+package backup
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
+	"github.com/pgbasin/pgbasin/replproto"
+)
+
+// Run takes one backup as p.Args say and returns the exit status: 0 if it is
+// complete, else 1.
+func Run(p *program.Program) int {
+	o, err := parse(p.Args, p.DropIn)
+	switch {
+	case err == errHelp:
+		return p.Answer(help(p))
+	case err == errVersion:
+		return p.Answer(p.VersionLine())
+	case err != nil:
+		// The option may stand behind the one that is refused.
+		o.json = o.json || slices.Contains(p.Args, "--json")
+		return o.fail(p, nil, describeUsage(p, err))
+	}
+
+	ctx, stop := context.Background(), func() {}
+	if p.Interrupts != nil {
+		ctx, stop = p.Interrupts(ctx, func() { p.Error(o.leftovers()) })
+	}
+	defer stop()
+
+	r := &run{p: p, o: o, report: progress.None{}}
+	if o.progress {
+		r.report = progress.New(p.Console, o.verbose > 0)
+	}
+	result, err := r.backup(ctx)
+	r.report.Close(err == nil)
+	p.Console.Status("")
+	if err == nil {
+		return o.succeed(p, result)
+	}
+	status := o.fail(p, result, describe(ctx, err, o, p.DropIn))
+	for _, line := range r.cleanup {
+		p.Info(line)
+	}
+	return status
+}
+
+// run connects the options with the library.
+type run struct {
+	p      *program.Program
+	o      *options
+	report progress.Reporter
+	// cleanup is what was done after a failure. It is told after the failure.
+	cleanup []string
+}
+
+func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
+	cfg, err := r.connection()
+	if err != nil {
+		return nil, err
+	}
+	o := r.o
+	lib := basebackup.Options{
+		Connect:        func(ctx context.Context) (*replproto.Conn, error) { return replproto.Connect(ctx, cfg) },
+		Label:          r.label(),
+		FastCheckpoint: o.fast,
+
+		WAL:            o.wal,
+		Slot:           o.slot.text,
+		CreateSlot:     o.create,
+		NoSlot:         o.noSlot,
+		StatusInterval: o.status,
+
+		MaxRate:             o.maxRate,
+		NoEstimateSize:      o.noEstimate,
+		NoManifest:          o.noManifest,
+		ManifestChecksums:   o.manifestChecksums.text,
+		ManifestForceEncode: o.manifestEncode,
+		NoVerifyChecksums:   o.noPageChecksums,
+		NoVerify:            o.noVerify,
+
+		Observer: basebackup.Observer{
+			Info:    r.info,
+			Warning: r.p.Warning,
+			Notice:  r.notice,
+			Cleanup: r.cleaning,
+		},
+	}
+	if o.progress {
+		lib.Observer.Progress = r.report.Update
+	}
+	if o.target.set {
+		lib.Target, lib.TargetDetail = o.targetParts()
+	}
+	if c := &o.compression; c.where == codec.Server && c.given {
+		lib.ServerCompression, lib.ServerCompressionDetail = c.method, c.detail
+	}
+	if o.recovery {
+		lib.PrimaryConnInfo = func(v replproto.Version) string {
+			return cfg.EffectiveSettings().PrimaryConnInfo(int(v))
+		}
+	}
+	return basebackup.Run(ctx, lib, r.destination())
+}
+
+func (r *run) label() string {
+	if r.o.label.text != "" || !r.p.DropIn {
+		return r.o.label.text
+	}
+	return r.p.Name + " base backup"
+}
+
+// destination is where the options want the backup; nil if the server keeps it.
+func (r *run) destination() basebackup.Destination {
+	o := r.o
+	sync := o.syncBy
+	if o.noSync {
+		sync = durable.NoSync
+	}
+	switch {
+	case o.target.set:
+		return nil
+	case o.toStdout():
+		return basebackup.TarStream(r.p.Stdout, o.compression.client)
+	case o.format == 't':
+		return basebackup.TarDirectory(basebackup.TarOptions{
+			Path: o.directory.text, Compression: o.compression.client, Sync: sync, NoClean: o.noClean,
+		})
+	}
+	return basebackup.Plain(basebackup.PlainOptions{
+		Path: o.directory.text, WALDir: o.waldir.text, Tablespaces: o.tablespaces, Sync: sync, NoClean: o.noClean,
+	})
+}
+
+// checkpointStep is the step of basebackup.Run in which the server is asked for
+// a checkpoint, in pg_basebackup's words.
+const checkpointStep = "initiating base backup, waiting for checkpoint to complete"
+
+func (r *run) info(step string) {
+	if r.o.verbose > 0 {
+		r.p.Info(step)
+	}
+	if step == checkpointStep {
+		r.report.Checkpoint()
+		return
+	}
+	r.report.Step(step)
+}
+
+// notice shows what the server says as it says it, at the beginning of a line.
+func (r *run) notice(n *replproto.Notice) { r.p.Console.Line(n.String()) }
+
+func (r *run) cleaning(what string) {
+	r.cleanup = append(r.cleanup, what)
+	r.p.Console.Status(shorten(what, r.p.Console.Columns()))
+}
+
+// describeUsage puts into words what is wrong with the command line.
+func describeUsage(p *program.Program, err error) failure {
+	var syntax *getopt.SyntaxError
+	var usage *usageError
+	switch {
+	case errors.As(err, &syntax):
+		// getopt speaks under the name that it was given, with the path.
+		return failure{text: syntax.Text, speaker: p.Argv0, help: true}
+	case errors.As(err, &usage):
+		f := failure{text: usage.text, help: usage.help}
+		if usage.hint != "" {
+			f.hints = []string{usage.hint}
+		}
+		return f
+	}
+	return failure{text: err.Error()}
+}

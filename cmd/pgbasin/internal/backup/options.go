@@ -1,0 +1,313 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
+)
+
+// options are what the command line says, in the terms of pg_basebackup 18.
+type options struct {
+	directory   optional
+	format      byte // 'p', 't', 0 = not given
+	target      optional
+	waldir      optional
+	tablespaces []basebackup.TablespaceMapping
+	recovery    bool
+	maxRate     int // kB/s
+
+	wal     basebackup.WALMethod
+	walSet  bool // -X was given
+	walOld  bool // -x was given
+	slot    optional
+	create  bool
+	noSlot  bool
+	status  time.Duration
+	fast    bool
+	label   optional
+	noClean bool
+	noSync  bool
+	syncBy  durable.SyncMethod
+
+	compression compression
+
+	noEstimate        bool
+	noManifest        bool
+	manifestEncode    bool
+	manifestChecksums optional
+	noPageChecksums   bool
+	noVerify          bool
+
+	progress bool
+	verbose  int
+	json     bool
+
+	dsn        optional
+	host       string
+	port       string
+	user       string
+	noPassword bool
+	password   bool
+}
+
+// optional is a value that may be empty and given all the same.
+type optional struct {
+	text string
+	set  bool
+}
+
+func (o *optional) Set(text string) error {
+	o.text, o.set = text, true
+	return nil
+}
+
+// compression is what -z and -Z ask for, and what is made of it.
+type compression struct {
+	where     codec.Location
+	method    string
+	detail    string
+	hasDetail bool
+	given     bool
+
+	client codec.Spec // set by check, for compression here
+}
+
+// newOptions are pg_basebackup's defaults.
+func newOptions() *options {
+	return &options{status: 10 * time.Second, compression: compression{method: codec.None.String()}}
+}
+
+// usageError is a refusal of what the command line says. help adds the pointer
+// to --help, where pg_basebackup gives it.
+type usageError struct {
+	text string // "" = the pointer alone
+	hint string
+	help bool
+}
+
+func (e *usageError) Error() string { return e.text }
+
+func refuse(format string, args ...any) error {
+	return &usageError{text: fmt.Sprintf(format, args...)}
+}
+
+func refuseWithHelp(format string, args ...any) error {
+	return &usageError{text: fmt.Sprintf(format, args...), help: true}
+}
+
+// errHelp and errVersion end the parsing of a command line that asks for one of
+// these.
+var (
+	errHelp    = errors.New("help is wanted")
+	errVersion = errors.New("the version is wanted")
+)
+
+// table lists the options. Those of pg_basebackup come first and in its order,
+// which is the order in which complaints about abbreviations name them. As a
+// drop-in their abbreviations mean what they mean there.
+func (o *options) table(dropIn bool) []getopt.Option {
+	flag := func(b *bool) func(string) error {
+		return func(string) error { *b = true; return nil }
+	}
+	text := func(s *string) func(string) error {
+		return func(v string) error { *s = v; return nil }
+	}
+	info := func(err error) func(string) error {
+		if dropIn {
+			// As anything but the first argument they are known, but not obeyed.
+			err = &usageError{help: true}
+		}
+		return func(string) error { return err }
+	}
+	table := []getopt.Option{
+		{Long: "help", Set: info(errHelp)},
+		{Long: "version", Set: info(errVersion)},
+		{Long: "pgdata", Short: 'D', Arg: true, Set: o.directory.Set},
+		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
+		{Long: "incremental", Short: 'i', Arg: true, Set: o.setIncremental},
+		{Long: "checkpoint", Short: 'c', Arg: true, Set: o.setCheckpoint},
+		{Long: "create-slot", Short: 'C', Set: flag(&o.create)},
+		{Long: "max-rate", Short: 'r', Arg: true, Set: o.setMaxRate},
+		{Long: "write-recovery-conf", Short: 'R', Set: flag(&o.recovery)},
+		{Long: "slot", Short: 'S', Arg: true, Set: o.slot.Set},
+		{Long: "target", Short: 't', Arg: true, Set: o.target.Set},
+		{Long: "tablespace-mapping", Short: 'T', Arg: true, Set: o.addTablespace},
+		{Long: "wal-method", Short: 'X', Arg: true, Set: o.setWALMethod},
+		{Long: "gzip", Short: 'z', Set: o.setGzip},
+		{Long: "compress", Short: 'Z', Arg: true, Set: o.setCompression},
+		{Long: "label", Short: 'l', Arg: true, Set: o.label.Set},
+		{Long: "no-clean", Short: 'n', Set: flag(&o.noClean)},
+		{Long: "no-sync", Short: 'N', Set: flag(&o.noSync)},
+		{Long: "dbname", Short: 'd', Arg: true, Set: o.dsn.Set},
+		{Long: "host", Short: 'h', Arg: true, Set: text(&o.host)},
+		{Long: "port", Short: 'p', Arg: true, Set: text(&o.port)},
+		{Long: "username", Short: 'U', Arg: true, Set: text(&o.user)},
+		{Long: "no-password", Short: 'w', Set: o.setPassword(false)},
+		{Long: "password", Short: 'W', Set: o.setPassword(true)},
+		{Long: "status-interval", Short: 's', Arg: true, Set: o.setStatusInterval},
+		{Long: "verbose", Short: 'v', Set: func(string) error { o.verbose++; return nil }},
+		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
+		{Long: "waldir", Arg: true, Set: o.waldir.Set},
+		{Long: "no-slot", Set: flag(&o.noSlot)},
+		{Long: "no-verify-checksums", Set: flag(&o.noPageChecksums)},
+		{Long: "no-estimate-size", Set: flag(&o.noEstimate)},
+		{Long: "no-manifest", Set: flag(&o.noManifest)},
+		{Long: "manifest-force-encode", Set: flag(&o.manifestEncode)},
+		{Long: "manifest-checksums", Arg: true, Set: o.manifestChecksums.Set},
+		{Long: "sync-method", Arg: true, Set: o.setSyncMethod},
+
+		// Names of 9.1 to 9.6.
+		{Long: "xlog", Short: 'x', NoAbbrev: true, Set: o.setOldXlog},
+		{Long: "xlog-method", Arg: true, NoAbbrev: true, Set: o.setWALMethod},
+		{Long: "xlogdir", Arg: true, NoAbbrev: true, Set: o.waldir.Set},
+
+		// As a drop-in, --no-verify is an abbreviation of an option above.
+		{Long: "json", NoAbbrev: dropIn, Set: flag(&o.json)},
+		{Long: "no-verify", NoAbbrev: dropIn, Set: flag(&o.noVerify)},
+	}
+	if !dropIn {
+		table = append(table,
+			getopt.Option{Short: '?', Set: info(errHelp)},
+			getopt.Option{Short: 'V', Set: info(errVersion)})
+	}
+	return table
+}
+
+// parse reads the command line. The error is a *getopt.SyntaxError, a
+// *usageError, errHelp or errVersion.
+func parse(args []string, dropIn bool) (*options, error) {
+	o := newOptions()
+	if dropIn && len(args) > 0 {
+		switch args[0] {
+		case "--help", "-?":
+			return o, errHelp
+		case "--version", "-V":
+			return o, errVersion
+		}
+	}
+	operands, err := getopt.Parse(o.table(dropIn), args)
+	if err != nil {
+		return o, err
+	}
+	if len(operands) > 0 {
+		return o, refuseWithHelp("too many command-line arguments (first is \"%s\")", operands[0])
+	}
+	return o, o.check()
+}
+
+func (o *options) setFormat(v string) error {
+	switch v {
+	case "p", "plain":
+		o.format = 'p'
+	case "t", "tar":
+		o.format = 't'
+	default:
+		return refuse("invalid output format \"%s\", must be \"plain\" or \"tar\"", v)
+	}
+	return nil
+}
+
+func (o *options) setIncremental(string) error {
+	return &usageError{
+		text: "incremental backups (-i/--incremental) are not supported by this version of pgbasin",
+		hint: "Leave the option out to take a full backup.",
+	}
+}
+
+func (o *options) setCheckpoint(v string) error {
+	switch strings.ToLower(v) {
+	case "fast":
+		o.fast = true
+	case "spread":
+		o.fast = false
+	default:
+		return refuse("invalid checkpoint argument \"%s\", must be \"fast\" or \"spread\"", v)
+	}
+	return nil
+}
+
+func (o *options) setMaxRate(v string) (err error) {
+	o.maxRate, err = parseMaxRate(v)
+	return err
+}
+
+func (o *options) addTablespace(v string) error {
+	m, err := parseTablespace(v)
+	o.tablespaces = append(o.tablespaces, m)
+	return err
+}
+
+// errTwoMethods is what 9.1 to 9.6 said about -x beside -X.
+var errTwoMethods = refuse("cannot specify both --xlog and --xlog-method")
+
+func (o *options) setWALMethod(v string) error {
+	switch v {
+	case "n", "none":
+		o.wal = basebackup.WALNone
+	case "f", "fetch":
+		o.wal = basebackup.WALFetch
+	case "s", "stream":
+		o.wal = basebackup.WALStream
+	default:
+		return refuse("invalid wal-method option \"%s\", must be \"fetch\", \"stream\", or \"none\"", v)
+	}
+	o.walSet = true
+	if o.walOld {
+		return errTwoMethods
+	}
+	return nil
+}
+
+func (o *options) setOldXlog(string) error {
+	o.wal, o.walOld = basebackup.WALFetch, true
+	if o.walSet {
+		return errTwoMethods
+	}
+	return nil
+}
+
+func (o *options) setGzip(string) error {
+	o.compression = compression{method: codec.Gzip.String(), given: true}
+	return nil
+}
+
+func (o *options) setCompression(v string) error {
+	c := compression{given: true}
+	c.where, c.method, c.detail, c.hasDetail = codec.ParseOption(v)
+	o.compression = c
+	return nil
+}
+
+func (o *options) setPassword(force bool) func(string) error {
+	return func(string) error {
+		o.password, o.noPassword = force, !force
+		return nil
+	}
+}
+
+func (o *options) setStatusInterval(v string) error {
+	const maxSeconds = (1<<31 - 1) / 1000 // milliseconds fit into a C int
+	seconds, err := parseInt(v, "-s/--status-interval", 0, maxSeconds)
+	o.status = time.Duration(seconds) * time.Second
+	return err
+}
+
+func (o *options) setSyncMethod(v string) error {
+	switch {
+	case v == "fsync":
+		o.syncBy = durable.Fsync
+	case v == "syncfs" && durable.SyncfsSupported:
+		o.syncBy = durable.Syncfs
+	case v == "syncfs":
+		return refuse("this build does not support sync method \"%s\"", v)
+	default:
+		return refuse("unrecognized sync method: %s", v)
+	}
+	return nil
+}

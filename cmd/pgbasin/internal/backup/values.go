@@ -1,0 +1,202 @@
+package backup
+
+import (
+	"errors"
+	"math"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/pgbasin/pgbasin/basebackup"
+)
+
+const whiteSpace = " \t\n\v\f\r"
+
+// parseInt reads a number as option_parse_int does (fe_utils/option_utils.c):
+// blanks around it are fine, and nothing at all is 0, as for strtol(3).
+func parseInt(s, option string, low, high int) (int, error) {
+	trimmed := strings.Trim(s, whiteSpace)
+	digits := strings.TrimPrefix(strings.TrimPrefix(trimmed, "-"), "+")
+	if len(trimmed)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" || digits == "" && trimmed != "" {
+		return 0, refuse("invalid value \"%s\" for option %s", s, option)
+	}
+	if trimmed == "" {
+		trimmed = "0"
+	}
+	n, err := strconv.Atoi(trimmed)
+	if err != nil || n < low || n > high {
+		return 0, refuse("%s must be in range %d..%d", option, low, high)
+	}
+	return n, nil
+}
+
+// The bounds of MAX_RATE in kB/s (backup/basebackup.h).
+const (
+	minRate = 32
+	maxRate = 1 << 20
+)
+
+// parseMaxRate reads the value of -r as pg_basebackup does: any number that
+// strtod(3) reads, with an optional unit, "k" or "M".
+func parseMaxRate(s string) (int, error) {
+	number := floatPrefix(s)
+	if number == "" {
+		return 0, refuse("transfer rate \"%s\" is not a valid value", s)
+	}
+	rate, err := parseFloat(strings.TrimLeft(number, whiteSpace))
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, refuse("invalid transfer rate \"%s\": Numerical result out of range", s)
+	}
+	if rate <= 0 {
+		return 0, refuse("transfer rate must be greater than zero")
+	}
+	unit := strings.TrimLeft(s[len(number):], whiteSpace)
+	rest := unit
+	switch {
+	case strings.HasPrefix(unit, "k"):
+		rest = unit[1:]
+	case strings.HasPrefix(unit, "M"):
+		rest = unit[1:]
+		rate *= 1024
+	}
+	if strings.TrimLeft(rest, whiteSpace) != "" {
+		return 0, refuse("invalid --max-rate unit: \"%s\"", unit)
+	}
+	switch {
+	case math.IsNaN(rate) || rate >= 1<<32 && !math.IsInf(rate, 0):
+		return 0, refuse("transfer rate \"%s\" exceeds integer range", s)
+	case rate < minRate || rate > maxRate:
+		return 0, refuse("transfer rate \"%s\" is out of range", s)
+	}
+	return int(rate), nil
+}
+
+// floatPrefix returns the part of s that strtod(3) reads: leading blanks and a
+// decimal or hexadecimal number, "inf", "infinity" or "nan".
+func floatPrefix(s string) string {
+	i := len(s) - len(strings.TrimLeft(s, whiteSpace))
+	if i < len(s) && (s[i] == '+' || s[i] == '-') {
+		i++
+	}
+	lower := strings.ToLower(s[i:])
+	for _, word := range []string{"infinity", "inf", "nan"} {
+		if strings.HasPrefix(lower, word) {
+			return s[:i+len(word)]
+		}
+	}
+	if strings.HasPrefix(lower, "0x") {
+		if n := mantissa(lower[2:], "0123456789abcdef"); n > 0 {
+			return s[:i+2+n+exponent(lower[2+n:], 'p')]
+		}
+	}
+	n := mantissa(lower, "0123456789")
+	if n == 0 {
+		return ""
+	}
+	return s[:i+n+exponent(lower[n:], 'e')]
+}
+
+// mantissa is the length of the digits with an optional point at the start of
+// s, 0 without a digit.
+func mantissa(s, digits string) int {
+	n, seen := 0, 0
+	for point := false; n < len(s); n++ {
+		switch {
+		case strings.IndexByte(digits, s[n]) >= 0:
+			seen++
+		case s[n] == '.' && !point:
+			point = true
+		default:
+			if seen == 0 {
+				return 0
+			}
+			return n
+		}
+	}
+	if seen == 0 {
+		return 0
+	}
+	return n
+}
+
+// exponent is the length of the exponent at the start of s.
+func exponent(s string, letter byte) int {
+	if s == "" || s[0] != letter {
+		return 0
+	}
+	i := 1
+	if i < len(s) && (s[i] == '+' || s[i] == '-') {
+		i++
+	}
+	digits := len(s[i:]) - len(strings.TrimLeft(s[i:], "0123456789"))
+	if digits == 0 {
+		return 0
+	}
+	return i + digits
+}
+
+func parseFloat(s string) (float64, error) {
+	lower := strings.ToLower(s)
+	if strings.Contains(lower, "0x") && !strings.Contains(lower, "p") {
+		s += "p0" // Go wants an exponent
+	}
+	if strings.TrimLeft(lower, "+-") == "nan" {
+		s = "nan" // Go knows no sign for it
+	}
+	return strconv.ParseFloat(s, 64)
+}
+
+// maxPath is PostgreSQL's MAXPGPATH.
+const maxPath = 1024
+
+// parseTablespace reads OLDDIR=NEWDIR, where a backslash makes an equals sign
+// part of a name (tablespace_list_append in pg_basebackup.c).
+func parseTablespace(s string) (basebackup.TablespaceMapping, error) {
+	var dirs [2][]byte
+	which := 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case len(dirs[which]) >= maxPath:
+			return basebackup.TablespaceMapping{}, refuse("directory name too long")
+		case s[i] == '\\' && i+1 < len(s) && s[i+1] == '=':
+		case s[i] == '=' && (i == 0 || s[i-1] != '\\'):
+			if len(dirs[1]) > 0 {
+				return basebackup.TablespaceMapping{}, refuse("multiple \"=\" signs in tablespace mapping")
+			}
+			which = 1
+		default:
+			dirs[which] = append(dirs[which], s[i])
+		}
+	}
+	from, to := string(dirs[0]), string(dirs[1])
+	switch {
+	case from == "" || to == "":
+		return basebackup.TablespaceMapping{}, refuse("invalid tablespace mapping format \"%s\", must be \"OLDDIR=NEWDIR\"", s)
+	case !strings.HasPrefix(from, "/") && !absoluteOnWindows(from):
+		// The server's platform is not known, and need not be this one.
+		return basebackup.TablespaceMapping{}, refuse("old directory is not an absolute path in tablespace mapping: %s", from)
+	case !absolute(to):
+		return basebackup.TablespaceMapping{}, refuse("new directory is not an absolute path in tablespace mapping: %s", to)
+	}
+	return basebackup.TablespaceMapping{Old: path.Clean(from), New: filepath.Clean(to)}, nil
+}
+
+// absolute is PostgreSQL's notion of an absolute path on this platform, which
+// on Windows includes those without a drive.
+func absolute(name string) bool {
+	if runtime.GOOS == "windows" {
+		return absoluteOnWindows(name)
+	}
+	return filepath.IsAbs(name)
+}
+
+func absoluteOnWindows(name string) bool {
+	separator := func(c byte) bool { return c == '/' || c == '\\' }
+	if name == "" {
+		return false
+	}
+	letter := name[0]|0x20 >= 'a' && name[0]|0x20 <= 'z'
+	return separator(name[0]) || len(name) > 2 && letter && name[1] == ':' && separator(name[2])
+}

@@ -1,0 +1,65 @@
+// Pgbasin takes base backups of PostgreSQL servers. Under the names of
+// PostgreSQL's own tools it stands in for them.
+package main
+
+import (
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/backup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+)
+
+// version is set by the Makefile. Other builds know theirs from the module.
+var version = ""
+
+// commands are the subcommands, and the tools that they stand in for.
+var commands = []command{
+	{name: "backup", dropIn: "pg_basebackup", about: "take a base backup of a running server", run: backup.Run},
+}
+
+func main() {
+	os.Exit(run(&process{
+		args: os.Args, lookupEnv: os.LookupEnv,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		interrupts: interrupt.Watch,
+	}))
+}
+
+// process is what the operating system gives to a program.
+type process struct {
+	args           []string // with the program's name
+	lookupEnv      func(string) (string, bool)
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	interrupts     program.Interrupts
+}
+
+// run returns the exit status.
+func run(proc *process) int {
+	p := &program.Program{
+		Argv0:      "pgbasin",
+		Version:    buildVersion(),
+		LookupEnv:  proc.lookupEnv,
+		Stdin:      proc.stdin,
+		Stdout:     proc.stdout,
+		Console:    program.NewConsole(proc.stderr),
+		Interrupts: proc.interrupts,
+	}
+	if len(proc.args) > 0 {
+		p.Argv0, p.Args = proc.args[0], proc.args[1:]
+	}
+	return dispatch(p)
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}
