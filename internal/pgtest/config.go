@@ -13,7 +13,7 @@ type Config struct {
 	InitdbArgs  []string // more arguments for initdb
 	FreshInitdb bool     // run initdb for this server, so that its system identifier is its own
 
-	// Settings are appended to postgresql.conf of a new server, and are given on the command line with DataDir.
+	// Settings are appended to postgresql.conf of a new server or standby, and are given on the command line with DataDir.
 	Settings map[string]string
 	// HBA lines stand in pg_hba.conf after those that let "postgres" in by socket, and before those that trust everyone.
 	HBA []string
@@ -23,7 +23,7 @@ type Config struct {
 	// DataDir is an existing data directory to start instead of a new one. It stays when the server is closed. As root it is
 	// given to the server's user, with what pg_wal and the links in pg_tblspc point to; its modes are not changed.
 	DataDir string
-	// Standby makes the server a streaming standby of the running server it points to.
+	// Standby makes the server a streaming standby of the running primary it points to, with a copy of its configuration.
 	Standby *Server
 
 	StartTimeout time.Duration // until connections are accepted; 0 is 120 seconds

@@ -36,7 +36,7 @@ func (s *Server) FillData(ctx context.Context, bytes int64) error {
 	}
 	before := size()
 	run("create schema fill")
-	run("set maintenance_work_mem = '128MB'; set max_parallel_maintenance_workers = 0")
+	run("set maintenance_work_mem = '128MB'")
 	run("create table fill.rows (id bigint not null, a int not null, b double precision, filler text)")
 	run("create table fill.texts (id bigint not null, body text)")
 	run(`do $$ begin for i in 1..%d loop

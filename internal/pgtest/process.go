@@ -145,10 +145,11 @@ func lockFileLines(dataDir string) []string {
 }
 
 // releaseSharedMemory removes the System V shared memory segment that a killed server has left behind; the seventh line of
-// postmaster.pid has its key and its id.
-func releaseSharedMemory(dataDir string) {
+// postmaster.pid has its key and its id. Only the server with the process id is meant: a data directory that somebody lent
+// may be in use by another one.
+func releaseSharedMemory(dataDir string, pid int) {
 	lines := lockFileLines(dataDir)
-	if len(lines) < 7 {
+	if len(lines) < 7 || lines[0] != strconv.Itoa(pid) {
 		return
 	}
 	if fields := strings.Fields(lines[6]); len(fields) == 2 {

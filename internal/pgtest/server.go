@@ -125,7 +125,10 @@ var defaults = map[string]string{
 
 // configuration is what is appended to postgresql.conf.
 func (s *Server) configuration() string {
-	settings := maps.Clone(defaults)
+	settings := make(map[string]string)
+	if s.cfg.Standby == nil { // a standby has its primary's
+		maps.Copy(settings, defaults)
+	}
 	if s.cfg.TLS != nil {
 		maps.Copy(settings, s.certs.settings())
 	}
@@ -312,8 +315,8 @@ func (s *Server) Close() error {
 		errs = append(errs, s.proc.stop(steps))
 	}
 	errs = append(errs, s.dropCloneSlot(context.Background()))
-	if s.dataDir != "" {
-		releaseSharedMemory(s.dataDir)
+	if s.proc != nil {
+		releaseSharedMemory(s.dataDir, s.proc.pid)
 	}
 	errs = append(errs, os.RemoveAll(s.dir), s.dirLock.Close())
 	s.dir = ""

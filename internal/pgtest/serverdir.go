@@ -3,6 +3,7 @@ package pgtest
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -76,9 +77,20 @@ func sweep(base string) {
 			continue
 		}
 		if free, err := lockFile(f, false); err == nil && free {
-			releaseSharedMemory(filepath.Join(dir, "data"))
+			sweepSharedMemory(filepath.Join(dir, "data"))
 			os.RemoveAll(dir)
 		}
 		f.Close()
+	}
+}
+
+// sweepSharedMemory removes the shared memory of the server that ran in a swept directory, unless it still runs.
+func sweepSharedMemory(dataDir string) {
+	lines := lockFileLines(dataDir)
+	if len(lines) == 0 {
+		return
+	}
+	if pid, err := strconv.Atoi(lines[0]); err == nil && ended(pid) {
+		releaseSharedMemory(dataDir, pid)
 	}
 }

@@ -60,6 +60,11 @@ func (s *Server) clone(ctx context.Context, primary *Server) (err error) {
 			return err
 		}
 	}
+	if len(s.cfg.HBA) > 0 || s.cfg.TLS != nil {
+		if err := os.WriteFile(filepath.Join(s.dataDir, "pg_hba.conf"), []byte(s.hba()), 0o600); err != nil { // exists: owner and mode stay
+			return err
+		}
+	}
 	return appendFile(filepath.Join(s.dataDir, "postgresql.conf"), s.configuration()+conninfo)
 }
 

@@ -24,7 +24,7 @@ func StartDir(t testing.TB, major int, dataDir string, opts ...Option) *Server {
 	return begin(t, Config{Major: major, DataDir: dataDir}, opts)
 }
 
-// StartStandby starts a streaming standby of a running server and waits until it streams. It uses no replication slot.
+// StartStandby starts a streaming standby of a running primary and waits until it streams. It uses no replication slot.
 func StartStandby(t testing.TB, primary *Server, opts ...Option) *Server {
 	t.Helper()
 	return begin(t, Config{Major: primary.Major(), Standby: primary}, opts)
