@@ -83,6 +83,7 @@ func template(in *Install, o owner, args []string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
+	spread(store)
 	work, err := os.MkdirTemp(store, "initdb-")
 	if err != nil {
 		return "", err

@@ -8,9 +8,6 @@
 // What has no testing.TB uses Launch, and Close at the end. Binaries are found by Installation. A server that cannot be had
 // fails the test with a sentence that says what to install; nothing is skipped.
 //
-// Servers live in directories of their own in os.TempDir. Making their thousand files is most of the time a start takes, so
-// TMPDIR=/dev/shm makes a run with many servers several times as fast, where the memory suffices.
-//
 // A new server is a copy of a data directory that initdb made once per server version and set of initdb options. Servers
 // started with the same major and the same options therefore have the same system identifier, unless FreshInitdb is asked for.
 package pgtest

@@ -81,7 +81,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	case s.cfg.Standby != nil:
 		return s.clone(ctx, s.cfg.Standby)
 	}
-	s.dataDir = filepath.Join(s.dir, "data")
+	s.dataDir = unique(s.dir, dataPrefix)
 	args, err := s.cfg.initdbArgs()
 	if err != nil {
 		return err

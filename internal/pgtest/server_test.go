@@ -196,7 +196,7 @@ func TestStartDirRunsACopyInATestsOwnDirectory(t *testing.T) {
 	if _, err := Launch(t.Context(), Config{Major: 15, DataDir: dir}); err == nil || !strings.Contains(err.Error(), "tablespace of another server") {
 		t.Errorf("a data directory with another server's tablespace was started: %v", err)
 	}
-	space := filepath.Join(t.TempDir(), "space")
+	space := filepath.Join(TempDir(t), "space")
 	if err := copyTree(location, space, self, nil); err != nil {
 		t.Fatal(err)
 	}

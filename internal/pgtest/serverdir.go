@@ -4,18 +4,21 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 const (
 	serverDirPrefix  = "pgtest-" // of directories made for servers
+	dataPrefix       = "data-"   // of the data directory in them
 	tablespacePrefix = "tblspc-" // of tablespaces in them
 )
 
 var sweepOnce sync.Once
 
-// newServerDir makes the directory for a server and locks a file in it for as long as this process needs it.
+// newServerDir makes the directory for a server and locks a file in it for as long as this process needs it. Large trees in it
+// should have names of their own; see unique and spread.
 func newServerDir(o owner) (string, *os.File, error) {
 	base, err := socketBase(o)
 	if err != nil {
@@ -37,10 +40,19 @@ func newServerDir(o owner) (string, *os.File, error) {
 		err = o.giveOne(dir)
 	}
 	if err != nil {
+		if f != nil {
+			f.Close()
+		}
 		os.RemoveAll(dir)
 		return "", nil, err
 	}
+	spread(dir)
 	return dir, f, nil
+}
+
+// unique is a path in a server directory that begins with name and has not been used for another server.
+func unique(dir, name string) string {
+	return filepath.Join(dir, name+strings.TrimPrefix(filepath.Base(dir), serverDirPrefix))
 }
 
 // socketBase returns a directory for temporary files that the server's user can reach and whose name is short enough: the
@@ -77,7 +89,7 @@ func sweep(base string) {
 			continue
 		}
 		if free, err := lockFile(f, false); err == nil && free {
-			sweepSharedMemory(filepath.Join(dir, "data"))
+			sweepSharedMemory(unique(dir, dataPrefix))
 			os.RemoveAll(dir)
 		}
 		f.Close()

@@ -15,7 +15,7 @@ import (
 // clone makes the data directory of a standby: a copy of the running primary's files, taken between the functions that begin
 // and end a low-level backup.
 func (s *Server) clone(ctx context.Context, primary *Server) (err error) {
-	s.dataDir = filepath.Join(s.dir, "data")
+	s.dataDir = unique(s.dir, dataPrefix)
 	conn, err := primary.Connect(ctx)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (s *Server) cloneTablespaces() error {
 		if err != nil {
 			return err
 		}
-		to := filepath.Join(s.dir, tablespacePrefix+e.Name())
+		to := unique(s.dir, tablespacePrefix+e.Name()+"-")
 		if err := copyTree(from, to, s.owner, nil); err != nil {
 			return err
 		}

@@ -26,3 +26,5 @@ func children(int) []int { return nil }
 func ended(int) bool { return true }
 
 func removeSharedMemory(int) {}
+
+func spread(string) {}
