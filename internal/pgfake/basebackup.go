@@ -237,7 +237,7 @@ func (c *Cluster) uploadManifest(a *answer) error {
 		case *pgproto3.CopyFail:
 			return refuse("57014", "COPY from stdin failed: %s", m.Message)
 		default:
-			return fmt.Errorf("want the manifest, got %s", describe(m))
+			return fmt.Errorf("want the manifest, %w", unexpected(m))
 		}
 	}
 }

@@ -200,12 +200,10 @@ func (c *Cluster) session(conn *Conn) error {
 			if err := c.command(conn, m.String); err != nil {
 				return err
 			}
-		case *pgproto3.Terminate:
-			return ended(errors.New("Terminate"))
 		case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
 			// The client has not heard yet that the COPY is over (PostgresMain).
 		default:
-			return fmt.Errorf("want a query, got %s", describe(m))
+			return fmt.Errorf("want a query, %w", unexpected(m))
 		}
 	}
 }
@@ -243,7 +241,7 @@ func (c *Cluster) authenticate(conn *Conn) error {
 	}
 	p, ok := m.(*pgproto3.PasswordMessage)
 	if !ok {
-		return fmt.Errorf("want a password, got %s", describe(m))
+		return fmt.Errorf("want a password, %w", unexpected(m))
 	}
 	if p.Password != c.Password {
 		return conn.Send(Error("FATAL", "28P01",
@@ -379,7 +377,7 @@ func (c *Cluster) timelineHistory(a *answer, cmd *command) error {
 	h := c.history(cmd.timeline)
 	c.mu.Unlock()
 	content := Column{"content", 17, -1}
-	if c.version >= 150000 {
+	if c.version >= 140000 {
 		content = text("content")
 	}
 	if err := a.send(PartResult, "", Columns(text("filename"), content)); err != nil {
@@ -425,7 +423,11 @@ func (c *Cluster) log(timeline uint32, start, end lsn.LSN) []byte {
 				break
 			}
 		}
-		b = append(b, w.Bytes(start, piece)...)
+		if b == nil {
+			b = w.Bytes(start, piece)
+		} else {
+			b = append(b, w.Bytes(start, piece)...)
+		}
 		start = piece
 	}
 	return b

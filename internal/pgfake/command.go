@@ -113,7 +113,7 @@ func parse(version int, text string) (*command, error) {
 	case "CREATE_REPLICATION_SLOT":
 		err = p.createSlot(cmd)
 	case "DROP_REPLICATION_SLOT":
-		if cmd.slot, err = p.identifier(); err == nil && version >= 110000 {
+		if cmd.slot, err = p.identifier(); err == nil && version >= 100000 {
 			cmd.wait = p.word("WAIT")
 		}
 	case "READ_REPLICATION_SLOT":

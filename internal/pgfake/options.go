@@ -6,7 +6,8 @@ import "strings"
 // the same thing read from the older syntax.
 type option struct {
 	name     string
-	argument token // tokenEnd when there is none
+	given    string // as the client wrote it, in lower case
+	argument token  // tokenEnd when there is none
 }
 
 // legacyOption says what a keyword of the old BASE_BACKUP syntax means.
@@ -43,7 +44,8 @@ func (p *parser) baseBackup(cmd *command) error {
 		}
 	} else {
 		for p.peek().kind == tokenWord {
-			l, ok := legacyOptions[p.next().text]
+			keyword := p.next().text
+			l, ok := legacyOptions[keyword]
 			if !ok || p.version < l.since {
 				return syntaxError()
 			}
@@ -53,7 +55,7 @@ func (p *parser) baseBackup(cmd *command) error {
 					return syntaxError()
 				}
 			}
-			options = append(options, option{l.name, argument})
+			options = append(options, option{l.name, strings.ToLower(keyword), argument})
 		}
 	}
 	return cmd.backup.take(p.version, options)
@@ -71,6 +73,7 @@ func (p *parser) genericOptions() ([]option, error) {
 		if t.kind == tokenWord {
 			o.name = strings.ToLower(t.text)
 		}
+		o.given = o.name
 		switch p.peek().kind {
 		case tokenWord, tokenQuoted, tokenString, tokenNumber:
 			o.argument = p.next()
@@ -122,7 +125,7 @@ func (r *BackupRequest) take(version int, options []option) error {
 			return err
 		}
 		if seen[o.name] {
-			return refuse("42601", "duplicate option %q", o.name)
+			return refuse("42601", "duplicate option %q", o.given)
 		}
 		seen[o.name] = true
 	}

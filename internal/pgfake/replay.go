@@ -106,8 +106,6 @@ func (r *replay) session(c *Conn) error {
 			return err
 		}
 		switch m := m.(type) {
-		case *pgproto3.Terminate:
-			return ended(errors.New("Terminate"))
 		case *pgproto3.Query:
 			cmd, err := parse(90503, m.String)
 			if err != nil {
@@ -135,7 +133,7 @@ func (r *replay) session(c *Conn) error {
 				return err
 			}
 		default:
-			return fmt.Errorf("want a query, got %s", describe(m))
+			return fmt.Errorf("want a query, %w", unexpected(m))
 		}
 	}
 }
@@ -251,9 +249,7 @@ func (p place) heard(c *Conn, wait bool) error {
 		return err
 	case *pgproto3.CopyDone:
 		return errStopped
-	case *pgproto3.Terminate:
-		return ended(errors.New("Terminate"))
 	default:
-		return fmt.Errorf("want a standby status or CopyDone, got %s", describe(m))
+		return fmt.Errorf("want a standby status or CopyDone, %w", unexpected(m))
 	}
 }

@@ -245,10 +245,8 @@ func (s *stream) handle(r received, st logState) error {
 	case *pgproto3.CopyDone:
 		s.receivedDone = true
 		return s.finish()
-	case *pgproto3.Terminate:
-		return ended(errors.New("Terminate"))
 	default:
-		return fmt.Errorf("want a standby status or CopyDone, got %s", describe(m))
+		return fmt.Errorf("want a standby status or CopyDone, %w", unexpected(m))
 	}
 }
 

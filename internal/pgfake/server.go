@@ -1,6 +1,7 @@
 package pgfake
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -96,36 +97,49 @@ func (s *Server) serve(ln net.Listener) {
 			if err != nil {
 				return
 			}
-			s.accept(nc)
+			s.wg.Add(1)
+			go s.accept(nc)
 		}
 	}()
 }
 
+// accept counts the connection once its first packet has come, because a
+// request to cancel comes on a connection of its own and is none to count: there
+// is nothing to cancel here.
 func (s *Server) accept(nc net.Conn) {
+	defer s.wg.Done()
+	defer nc.Close()
+	in := bufio.NewReaderSize(nc, 16<<10)
+	c := &Conn{s: s, nc: nc, in: pgproto3.NewBackend(in, nil), done: make(chan struct{})}
+	c.idle.Store(true)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.conns[c] = struct{}{}
 	if s.isClosing() {
 		nc.Close()
-		return
 	}
-	c := &Conn{Number: s.accepted, s: s, nc: nc, in: pgproto3.NewBackend(nc, nil), done: make(chan struct{})}
-	s.accepted++
-	s.conns[c] = struct{}{}
-	s.wg.Add(1)
-	go s.run(c, s.step(c.Number))
-}
-
-func (s *Server) run(c *Conn, script Step) {
-	defer s.wg.Done()
+	s.mu.Unlock()
 	defer func() {
 		close(c.done)
-		c.nc.Close()
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
+	const cancelRequest = "\x00\x00\x00\x10\x04\xd2\x16\x2e"
+	if first, err := in.Peek(len(cancelRequest)); err != nil || string(first) == cancelRequest {
+		return
+	}
+	s.mu.Lock()
+	c.Number = s.accepted
+	s.accepted++
+	s.mu.Unlock()
+	script := s.step(c.Number)
 	what := script.String()
 	c.at.Store(&what)
+	c.idle.Store(false)
+	s.run(c, script)
+}
+
+func (s *Server) run(c *Conn, script Step) {
 	err := script.run(c)
 	if err == nil {
 		err = c.Flush()

@@ -98,7 +98,7 @@ func Expect(pattern string) Step {
 		}
 		q, ok := m.(*pgproto3.Query)
 		if !ok {
-			return fmt.Errorf("want a query that matches %q, got %s", pattern, describe(m))
+			return fmt.Errorf("want a query that matches %q, %w", pattern, unexpected(m))
 		}
 		if !re.MatchString(q.String) {
 			return fmt.Errorf("want a query that matches %q, got %q", pattern, q.String)
@@ -116,7 +116,7 @@ func ExpectCopyData(check func(b []byte) error) Step {
 		}
 		d, ok := m.(*pgproto3.CopyData)
 		if !ok {
-			return fmt.Errorf("want CopyData, got %s", describe(m))
+			return fmt.Errorf("want CopyData, %w", unexpected(m))
 		}
 		return check(d.Data)
 	}}
@@ -151,7 +151,7 @@ func ExpectCopyDone() Step {
 					return err
 				}
 			default:
-				return fmt.Errorf("want CopyDone, got %s", describe(m))
+				return fmt.Errorf("want CopyDone, %w", unexpected(m))
 			}
 		}
 	}}
@@ -168,10 +168,19 @@ func ExpectClose() Step {
 			return fmt.Errorf("want the end of the connection: %w", err)
 		}
 		if _, ok := m.(*pgproto3.Terminate); !ok {
-			return fmt.Errorf("want the end of the connection, got %s", describe(m))
+			return fmt.Errorf("want the end of the connection, %w", unexpected(m))
 		}
 		return nil
 	}}
+}
+
+// unexpected is the error for a message that should not have come. Terminate
+// is a way to be gone.
+func unexpected(m pgproto3.FrontendMessage) error {
+	if _, ok := m.(*pgproto3.Terminate); ok {
+		return fmt.Errorf("got Terminate: %w", errGone)
+	}
+	return fmt.Errorf("got %s", describe(m))
 }
 
 // describe names a client's message with what a failing test wants to see of it.
@@ -186,10 +195,6 @@ func describe(m pgproto3.FrontendMessage) string {
 		return fmt.Sprintf("CopyData of %d bytes", len(m.Data))
 	case *pgproto3.CopyFail:
 		return fmt.Sprintf("CopyFail %q", m.Message)
-	case *pgproto3.CopyDone:
-		return "CopyDone"
-	case *pgproto3.Terminate:
-		return "Terminate"
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", m), "*pgproto3.")
 }

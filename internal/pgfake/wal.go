@@ -2,6 +2,7 @@ package pgfake
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/wal"
@@ -20,8 +21,8 @@ var pageMagics = []struct {
 }
 
 // WAL describes synthetic write-ahead log: pages with headers that are right in
-// every field, and between them bytes that are a function of their position
-// only, so that a test can tell where any of them belongs. They are no records.
+// every field, and between them noise that depends on the position only, so that
+// a byte at a wrong place is seen. There are no records.
 // The page header is that of 9.3 and later.
 type WAL struct {
 	Version     string
@@ -61,12 +62,20 @@ func (w WAL) appendPage(b []byte, at lsn.LSN) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(w.SegmentSize))
 		b = binary.LittleEndian.AppendUint32(b, walPage)
 	}
-	for x := at + lsn.LSN(len(b)-begin); x < at+walPage; x += 8 {
-		// Odd multiplier of Knuth's linear congruential generator: spreads the position over all bits.
-		b = binary.LittleEndian.AppendUint64(b, uint64(x)*6364136223846793005)
+	p := pattern()
+	skip := int(uint64(at) / walPage * 40503 % uint64(len(p)-walPage))
+	return append(b, p[skip+len(b)-begin:skip+walPage]...)
+}
+
+// pattern is noise, of which each page has a piece that begins elsewhere.
+var pattern = sync.OnceValue(func() []byte {
+	var b []byte
+	for x := uint64(1); len(b) < 128<<10; {
+		x = x*6364136223846793005 + 1442695040888963407 // Knuth's linear congruential generator
+		b = binary.LittleEndian.AppendUint64(b, x)
 	}
 	return b
-}
+})
 
 func (w WAL) magic() uint16 {
 	v := versionNumber(w.Version)
