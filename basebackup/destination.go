@@ -54,6 +54,7 @@ type site struct {
 // (visitor). finish is called when the archive was complete, release in any
 // case, after it.
 type stream struct {
+	path    string // of the file or directory; "" if it has none
 	raw     io.Writer
 	visitor tarstream.Visitor
 	finish  func() error

@@ -159,7 +159,7 @@ func (d *plain) archive(a *replproto.Archive) (stream, error) {
 	if err != nil {
 		return stream{}, err
 	}
-	s := stream{visitor: e, finish: e.Close, release: func() { e.Close() }}
+	s := stream{path: o.Dir, visitor: e, finish: e.Close, release: func() { e.Close() }}
 	if !data {
 		return s, nil
 	}

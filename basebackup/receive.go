@@ -52,7 +52,8 @@ func (r *receiver) archive(a *replproto.Archive) error {
 		if err := r.copy(io.Discard, a); err != nil {
 			return err
 		}
-		return r.done(a, before)
+		r.done(a, "", before)
+		return nil
 	}
 	out, err := r.d.archive(a)
 	if err != nil {
@@ -65,14 +66,15 @@ func (r *receiver) archive(a *replproto.Archive) error {
 	if err := out.finish(); err != nil {
 		return err
 	}
-	return r.done(a, before)
+	r.done(a, out.path, before)
+	return nil
 }
 
-func (r *receiver) done(a *replproto.Archive, before int64) error {
-	t := TablespaceResult{OID: a.Tablespace.OID, Location: a.Tablespace.Location, Bytes: r.meter.received - before}
-	r.result.Tablespaces = append(r.result.Tablespaces, t)
+func (r *receiver) done(a *replproto.Archive, path string, before int64) {
+	r.result.Tablespaces = append(r.result.Tablespaces, TablespaceResult{
+		OID: a.Tablespace.OID, Location: a.Tablespace.Location, Path: path, Bytes: r.meter.received - before,
+	})
 	r.meter.tablespaceDone()
-	return nil
 }
 
 // pass moves one archive through the stages that the destination and the

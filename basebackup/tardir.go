@@ -52,6 +52,7 @@ func (d *tarDirectory) begin([]replproto.Tablespace) error { return nil }
 func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 	name := a.Name + d.o.Compression.Algorithm.Suffix()
 	path := filepath.Join(d.o.Path, name)
+	final := path
 	if a.Tablespace.OID == 0 && !d.s.withManifest {
 		d.marker = path
 		path += heldSuffix
@@ -63,7 +64,7 @@ func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 	if d.s.onFile != nil {
 		d.s.onFile(path)
 	}
-	s := stream{raw: f, finish: f.Close, release: func() { f.Close() }}
+	s := stream{path: final, raw: f, finish: f.Close, release: func() { f.Close() }}
 	if a.Tablespace.OID != 0 || emptyInjection(d.s.injection) {
 		return s, nil
 	}

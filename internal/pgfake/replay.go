@@ -245,8 +245,16 @@ func (p place) heard(c *Conn, wait bool) error {
 	}
 	switch m := r.message.(type) {
 	case *pgproto3.CopyData:
-		_, err := parseStatus(m.Data)
-		return err
+		status, err := parseStatus(m.Data)
+		if err != nil || !status.ReplyRequested {
+			return err
+		}
+		// No recorded client asked for a reply; 9.5 gives one at once
+		// (ProcessStandbyReplyMessage in walsender.c).
+		if err := c.Send(Keepalive(status.Write, false)); err != nil {
+			return err
+		}
+		return c.Flush()
 	case *pgproto3.CopyDone:
 		return errStopped
 	default:

@@ -1,0 +1,48 @@
+package basebackup_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/conninfo"
+	"github.com/pgbasin/pgbasin/internal/durable"
+	"github.com/pgbasin/pgbasin/internal/pgtest"
+	"github.com/pgbasin/pgbasin/replproto"
+)
+
+// serverConnector connects to a real server.
+func serverConnector(t testing.TB, dsn string) func(context.Context) (*replproto.Conn, error) {
+	t.Helper()
+	given, err := conninfo.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := conninfo.Resolve(given, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &replproto.Config{Settings: settings, ApplicationName: "basebackup_test"}
+	return func(ctx context.Context) (*replproto.Conn, error) { return replproto.Connect(ctx, cfg) }
+}
+
+func TestABackupOfARealServerUnderLoadStarts(t *testing.T) {
+	for _, major := range []int{10, 15, 18} {
+		s := pgtest.Start(t, major)
+		pgtest.Fill(t, s, 20<<20)
+		sums := pgtest.Sums(t, s)
+		load := pgtest.Load(t, s, 2)
+		path := filepath.Join(t.TempDir(), "data")
+		result, err := basebackup.Run(context.Background(), basebackup.Options{Connect: serverConnector(t, s.DSN()), FastCheckpoint: true},
+			basebackup.Plain(basebackup.PlainOptions{Path: path, Sync: durable.Fsync}))
+		load.Stop()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%+v", result)
+		restored := pgtest.StartDir(t, major, path)
+		pgtest.CheckBalances(t, restored)
+		_ = sums
+	}
+}
