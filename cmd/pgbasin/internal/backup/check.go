@@ -2,6 +2,7 @@ package backup
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/codec"
@@ -49,6 +50,10 @@ func (o *options) check() error {
 		if pair.a && pair.b {
 			return refuseWithHelp("%s and %s are incompatible options", pair.names[0], pair.names[1])
 		}
+	}
+	if o.target.set && strings.HasPrefix(o.target.text+":", ":") {
+		// As the server would say, which cannot be asked for no target.
+		return refuse("unrecognized target: \"\"")
 	}
 	if o.directory.set && o.directory.text == "" {
 		// pg_basebackup finds out from the system, after it has connected.
