@@ -163,9 +163,13 @@ func FuzzParse(f *testing.F) {
 		if !maps.Equal(s.values, again.values) {
 			t.Fatalf("%q is written as %q, which parses differently: %v, %v", in, s.Encode(), s.values, again.values)
 		}
-		if _, err := s.split(); err == nil {
-			_ = s.Check()
+		if _, err := Parse(s.PrimaryConnInfo(0)); err != nil {
+			t.Fatalf("primary_conninfo of %q does not parse: %v", in, err)
 		}
-		s.PrimaryConnInfo(0)
+		if err := s.Check(); err == nil {
+			if _, err := s.split(); err != nil {
+				t.Fatalf("%q is accepted and then refused: %v", in, err)
+			}
+		}
 	})
 }

@@ -155,7 +155,15 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, session *tlsSession)
 	config.ChannelBinding = s.Value("channel_binding")
 	config.RequireAuth = s.Value("require_auth")
 	config.MinProtocolVersion, config.MaxProtocolVersion = protocolVersions(s)
-	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return nc, nil }
+	dialed := false
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+		// pgconn dials again to cancel a query. Nothing here needs that.
+		if dialed {
+			return nil, errors.ErrUnsupported
+		}
+		dialed = true
+		return nc, nil
+	}
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		g.r = r
 		return pgproto3.NewFrontend(g, w)

@@ -91,7 +91,7 @@ func unreachable(h conninfo.Host, err error) error {
 func lost(err error) error {
 	var op *net.OpError
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%w\n\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.", ErrConnectionLost)
 	case errors.As(err, &op) && op.Op == "remote error":
 		return fmt.Errorf("SSL error: %w", op.Err)

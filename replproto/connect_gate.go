@@ -63,8 +63,8 @@ type authPolicy struct {
 }
 
 // gateError makes a failed read look like a timeout to pgconn. After any other
-// error pgconn would open a second connection in the background to send a
-// cancel request for a session that does not exist yet.
+// error pgconn would go on in the background to cancel and end, politely, a
+// session that does not exist yet.
 type gateError struct{ error }
 
 func (gateError) Timeout() bool   { return true }
