@@ -81,6 +81,7 @@ func (r *Receiver) receive(rep replication) (next *replproto.TimelineSwitch, err
 // or the server ends the stream. What is in buf and in the open segment is left
 // there.
 func (r *Receiver) messages(rep replication) (done bool, err error) {
+	r.status.working()
 	for {
 		if !rep.Buffered() {
 			// Nothing more without waiting: the batch ends.
@@ -93,17 +94,16 @@ func (r *Receiver) messages(rep replication) (done bool, err error) {
 			r.status.waiting()
 		}
 		m, err := rep.Receive()
+		r.status.working()
 		if err == io.EOF {
-			r.status.working()
 			return false, nil
+		}
+		if err == nil {
+			err = r.status.err()
 		}
 		if err != nil {
 			return false, err
 		}
-		if err := r.status.err(); err != nil {
-			return false, err
-		}
-		r.status.working()
 		switch m := m.(type) {
 		case *replproto.XLogData:
 			r.serverEnd.Store(uint64(m.ServerEnd))
@@ -185,6 +185,7 @@ func (r *Receiver) flushBuffer() error {
 }
 
 func (r *Receiver) write(p []byte) error {
+	r.unsynced = true
 	n, err := r.o.Sink.Write(p)
 	r.status.write.Add(uint64(n))
 	if err == nil && n < len(p) {
@@ -243,7 +244,7 @@ func (r *Receiver) endBatch() error {
 	if err := r.flushBuffer(); err != nil {
 		return err
 	}
-	if !r.o.Synchronous || r.status.flush.Load() >= r.status.write.Load() {
+	if !r.o.Synchronous || !r.unsynced {
 		return nil
 	}
 	return r.syncAndReport()
@@ -257,7 +258,7 @@ func (r *Receiver) reply() error {
 		return err
 	}
 	r.status.report()
-	if !r.reports || r.status.flush.Load() >= r.status.write.Load() {
+	if !r.reports || !r.unsynced {
 		return nil
 	}
 	return r.syncAndReport()
@@ -268,6 +269,7 @@ func (r *Receiver) syncAndReport() error {
 	if err := r.sync.wait(); err != nil {
 		return r.fromSink(err)
 	}
+	r.unsynced = false
 	return r.fromSink(r.syncTo(r.status.write.Load()))
 }
 
@@ -309,6 +311,9 @@ func (r *Receiver) syncTo(written uint64) error {
 func (r *Receiver) finish() error {
 	if err := r.closeSegment(); err != nil {
 		return err
+	}
+	if !r.unsynced {
+		return r.fromSink(r.sync.wait())
 	}
 	return r.syncAndReport()
 }
