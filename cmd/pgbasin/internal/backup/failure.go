@@ -195,5 +195,5 @@ func shorten(text string, columns int) string {
 		}
 		return r
 	}, text)
-	return clean[:min(len(clean), max(columns-1, 0))]
+	return clean[:min(len(clean), max(columns-program.StatusMargin, 0))]
 }

@@ -59,8 +59,12 @@ func (c *Console) Line(text string) {
 	c.draw(status)
 }
 
-// Status shows text, which must be ASCII and narrower than the terminal, as
-// the status line; "" removes it. Only a terminal has one.
+// StatusMargin is how many columns a status line leaves free: the last one, where
+// some terminals wrap, and two for the "^C" that they show.
+const StatusMargin = 3
+
+// Status shows text, which must be ASCII and narrower than the terminal by
+// StatusMargin, as the status line; "" removes it. Only a terminal has one.
 func (c *Console) Status(text string) {
 	if !c.Terminal() {
 		return
@@ -77,11 +81,9 @@ func (c *Console) draw(text string) {
 		return
 	}
 	line := "\r" + text
-	if rest := len(c.status) - len(text); rest > 0 {
-		line += strings.Repeat(" ", rest)
-		if text == "" {
-			line += "\r"
-		}
+	if c.status != "" {
+		n := max(len(c.status)-len(text), 0) + StatusMargin - 1
+		line += strings.Repeat(" ", n) + strings.Repeat("\b", n)
 	}
 	c.status = text
 	io.WriteString(c.w, line)

@@ -39,7 +39,8 @@ func TestVersionLineNamesThePostgreSQLReleaseUnderADropInName(t *testing.T) {
 	}
 }
 
-// screen shows what a terminal makes of carriage returns and newlines.
+// screen shows what a terminal makes of carriage returns, backspaces and
+// newlines.
 func screen(s string) []string {
 	var lines []string
 	line, at := []byte{}, 0
@@ -47,6 +48,8 @@ func screen(s string) []string {
 		switch s[i] {
 		case '\r':
 			at = 0
+		case '\b':
+			at--
 		case '\n':
 			lines, line, at = append(lines, strings.TrimRight(string(line), " ")), []byte{}, 0
 		default:
@@ -77,6 +80,7 @@ func TestLinesStandAboveTheStatusLine(t *testing.T) {
 	check("WARNING:  short", " 20%")
 	c.Line("with \x1b[31mcontrol\x07\u009b characters\tand a tab")
 	check("WARNING:  short", "with ?[31mcontrol?? characters\tand a tab", " 20%")
+	out.WriteString("^C")
 	c.Status("")
 	c.Line("end")
 	check("WARNING:  short", "with ?[31mcontrol?? characters\tand a tab", "end", "")

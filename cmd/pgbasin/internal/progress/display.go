@@ -189,11 +189,10 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// fit joins parts to a line that leaves the last column free, where some
-// terminals would wrap. The last part, a file, loses its beginning if need be;
-// then parts are left out from the end.
+// fit joins parts to a status line. The last part, a file, loses its beginning
+// if need be; then parts are left out from the end.
 func fit(columns int, parts ...string) string {
-	room := columns - 1
+	room := columns - program.StatusMargin
 	last := ascii(parts[len(parts)-1])
 	parts = parts[:len(parts)-1]
 	for {

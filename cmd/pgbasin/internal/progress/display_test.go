@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 )
 
 func TestDisplayShowsPercentRateETAAndFile(t *testing.T) {
@@ -80,17 +81,17 @@ func TestLineFitsEveryWidth(t *testing.T) {
 	parts := []string{" 45%", "1.2 GB/2.7 GB", "105 MB/s", "ETA 0:14", "base/16384/pg_filenode_mäp.1234567"}
 	for columns := range 120 {
 		got := fit(columns, parts...)
-		if len(got) > max(columns-1, 0) {
+		if len(got) > max(columns-program.StatusMargin, 0) {
 			t.Errorf("%d columns: %d: %q", columns, len(got), got)
 		}
 	}
 	for columns, want := range map[int]string{
-		80: " 45%  1.2 GB/2.7 GB  105 MB/s  ETA 0:14  base/16384/pg_filenode_m?p.1234567",
-		60: " 45%  1.2 GB/2.7 GB  105 MB/s  ETA 0:14  ...ode_m?p.1234567",
-		42: " 45%  1.2 GB/2.7 GB  105 MB/s  ETA 0:14",
-		30: " 45%  1.2 GB/2.7 GB  105 MB/s",
-		10: " 45%",
-		3:  "",
+		82: " 45%  1.2 GB/2.7 GB  105 MB/s  ETA 0:14  base/16384/pg_filenode_m?p.1234567",
+		62: " 45%  1.2 GB/2.7 GB  105 MB/s  ETA 0:14  ...ode_m?p.1234567",
+		44: " 45%  1.2 GB/2.7 GB  105 MB/s  ETA 0:14",
+		32: " 45%  1.2 GB/2.7 GB  105 MB/s",
+		12: " 45%",
+		6:  "",
 	} {
 		if got := fit(columns, parts...); got != want {
 			t.Errorf("%d columns: %q, want %q", columns, got, want)

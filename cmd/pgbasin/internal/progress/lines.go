@@ -18,6 +18,7 @@ type lines struct {
 
 	mu    sync.Mutex
 	last  int64 // second of the last report
+	done  int64 // what it said
 	total int64 // kB; grows when the estimate was too low
 }
 
@@ -33,11 +34,18 @@ func (l *lines) Close(bool)  {}
 func (l *lines) Update(p basebackup.Progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now().Unix()
-	if now == l.last && !p.Milestone && !p.Finished {
+	switch {
+	case p.Finished:
+	case p.Milestone:
+		if p.Tablespace == p.Tablespaces {
+			return // all have arrived: the last report is about to come
+		}
+	case p.Done == l.done:
+		return // data comes between a server's own reports
+	case time.Now().Unix() == l.last:
 		return
 	}
-	l.last = now
+	l.last, l.done = time.Now().Unix(), p.Done
 	l.console.Line(l.format(p))
 }
 

@@ -49,7 +49,9 @@ func TestLinesComeOnceASecondAndAtMilestones(t *testing.T) {
 	p.Milestone = true
 	r.Update(p)
 	r.Update(p)
-	p.Milestone, p.Finished = false, true
+	p.Tablespace = 1
+	r.Update(p) // nothing new: the last one says the same
+	p.Finished = true
 	r.Update(p)
 	r.Close(true)
 	if n := strings.Count(out.String(), "\n"); n != before+3 {
@@ -57,6 +59,20 @@ func TestLinesComeOnceASecondAndAtMilestones(t *testing.T) {
 	}
 	if !strings.HasPrefix(out.String(), "waiting for checkpoint\n    0/10240 kB (0%), 0/1 tablespace\n") {
 		t.Errorf("%q", out.String())
+	}
+}
+
+func TestDataBetweenTheServersReportsMakesNoLine(t *testing.T) {
+	var out strings.Builder
+	l := &lines{console: program.NewConsole(&out)}
+	p := basebackup.Progress{Total: 10 << 20, Tablespaces: 1}
+	l.Update(p)
+	p.Done, p.Milestone = 1<<20, true
+	l.Update(p)
+	l.last, p.Milestone = 0, false // a second later
+	l.Update(p)
+	if got, want := out.String(), " 1024/10240 kB (10%), 0/1 tablespace\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
