@@ -14,6 +14,7 @@ type meter struct {
 	// reported is set where the server says how far it is (15 and later); else
 	// what was received is what is done.
 	reported bool
+	manifest bool // what arrives now is the manifest, which no estimate covers
 }
 
 // begin takes the estimate from the list of tablespaces.
@@ -31,8 +32,8 @@ func (m *meter) begin(b *replproto.BaseBackup, reported bool) {
 
 func (m *meter) count(n int) {
 	m.received += int64(n)
-	if !m.reported {
-		m.progress.Done = m.received
+	if !m.reported && !m.manifest {
+		m.progress.Done += int64(n)
 	}
 	m.show()
 }
@@ -48,7 +49,6 @@ func (m *meter) tablespaceDone() {
 
 func (m *meter) finished() {
 	m.progress.Finished, m.progress.File = true, ""
-	m.progress.Done = max(m.progress.Done, m.received)
 	m.milestone()
 }
 

@@ -141,7 +141,7 @@ func (d *plain) place(location string) string {
 func (d *plain) archive(a *replproto.Archive) (stream, error) {
 	o := tarstream.ExtractOptions{
 		Dir: d.o.Path, DirMode: d.s.dirMode, FileMode: d.s.fileMode,
-		OnFile: d.s.onFile, Writeback: d.o.Sync != durable.NoSync,
+		Writeback: d.o.Sync != durable.NoSync,
 	}
 	data := a.Tablespace.OID == 0
 	switch location := a.Tablespace.Location; {
@@ -154,6 +154,12 @@ func (d *plain) archive(a *replproto.Archive) (stream, error) {
 		o.Dir = filepath.Join(d.o.Path, location)
 	default:
 		o.Dir = d.place(location)
+	}
+	o.OnFile = func(name string) {
+		if name == heldControlFile {
+			name = controlFile
+		}
+		d.s.onFile(o.Dir + "/" + name)
 	}
 	e, err := tarstream.NewExtractor(o)
 	if err != nil {

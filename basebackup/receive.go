@@ -34,7 +34,7 @@ func (r *receiver) run() error {
 		if err != nil {
 			return err
 		}
-		if a.Manifest {
+		if r.meter.manifest = a.Manifest; a.Manifest {
 			err = r.manifest(a)
 		} else {
 			err = r.archive(a)
