@@ -51,9 +51,10 @@ type DirectoryOptions struct {
 // Directory is a Sink that keeps every segment as a file of full size, zeroes
 // where nothing was received yet.
 //
-// After a failed sync every call fails: the kernel may have dropped what it
-// could not write, so that the next sync would succeed for nothing. What the
-// open segment had must be received again, from its start, through a new one.
+// After a failed sync nothing is opened, completed or synced any more: the
+// kernel may have dropped what it could not write, so that the next sync would
+// succeed for nothing. What the segment had must be received again, from its
+// start, through a new Directory.
 type Directory struct {
 	o DirectoryOptions
 
@@ -111,7 +112,11 @@ func (d *Directory) OpenSegment(seg Segment) error {
 		return fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
 	}
 	if err := d.allocate(f, seg); err != nil {
-		return errors.Join(err, f.Close())
+		err = errors.Join(err, f.Close())
+		if !d.o.Partial && seg.Offset == 0 {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return err
 	}
 	d.mu.Lock()
 	d.file = f

@@ -150,7 +150,8 @@ func (r *Receiver) Progress() Progress {
 
 // Run receives until the stop point and returns nil exactly when all WAL before
 // it is in the sink, synced if the sink can, with the last segment closed. It
-// follows the server to later timelines. When ctx ends, it returns its cause.
+// follows the server to later timelines. When ctx ends, it returns its cause, as
+// soon as the sink returns from what it is doing.
 //
 // After an error during the stream the connection is of no use any more. After
 // nil it is, unless it was lost while the stream was being ended, which loses

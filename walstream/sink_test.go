@@ -195,6 +195,25 @@ func TestArchiveTakesUpPartialSegments(t *testing.T) {
 	}
 }
 
+func TestSegmentThatFoundNoRoomCanBeOpenedLater(t *testing.T) {
+	for _, partial := range []bool{false, true} {
+		dir := t.TempDir()
+		d := walstream.NewDirectory(walstream.DirectoryOptions{Path: dir, Partial: partial})
+		defer d.Close()
+		if err := d.OpenSegment(walstream.Segment{Name: segmentName, Size: 1 << 60}); err == nil {
+			t.Fatal("an exabyte was allocated")
+		}
+		for name, content := range readTree(t, dir) {
+			if len(content) > 0 || !partial {
+				t.Errorf("%s was left with %d bytes", name, len(content))
+			}
+		}
+		if err := d.OpenSegment(walstream.Segment{Name: segmentName, Size: segmentSize}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestDirectoryGivesFilesTheirModes(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return // has no such modes

@@ -95,11 +95,14 @@ func (r *Receiver) messages(rep replication) (done bool, err error) {
 		}
 		m, err := rep.Receive()
 		r.status.working()
-		if err == io.EOF {
-			return false, nil
-		}
 		if err == nil {
 			err = r.status.err()
+		}
+		if err != nil && r.reached(r.pos) {
+			return true, nil // told while waiting: the server is not needed any more
+		}
+		if err == io.EOF {
+			return false, nil
 		}
 		if err != nil {
 			return false, err

@@ -147,6 +147,37 @@ func TestWALBeyondTheStopPointInTheSameMessageStays(t *testing.T) {
 	}
 }
 
+func TestLossOfTheConnectionAfterTheStopPointIsNoError(t *testing.T) {
+	for name, end := range map[string]error{"lost": errDeaf, "shut down": io.EOF} {
+		pos := lsn.LSN(testSegment)
+		rep := &told{batches: batches{queue: [][]replproto.Message{{data(&pos, 100)}}}, end: end}
+		rep.r = receiver(&recorder{}, false)
+		if next, err := rep.r.receive(rep); next != nil || err != nil {
+			t.Errorf("%s: %v, %v", name, next, err)
+		}
+		if p := rep.r.Progress(); p.Written != testSegment+100 {
+			t.Errorf("%s: written %s", name, p.Written)
+		}
+	}
+}
+
+// told ends while its receiver waits for more, just after the stop point was
+// told.
+type told struct {
+	batches
+	r   *Receiver
+	end error
+}
+
+func (s *told) Receive() (replproto.Message, error) {
+	m, err := s.batches.Receive()
+	if err != nil {
+		s.r.StopAt(testSegment + 100)
+		return nil, s.end
+	}
+	return m, nil
+}
+
 func TestMessagesThatCannotBeSentEndTheStream(t *testing.T) {
 	pos := lsn.LSN(testSegment)
 	rep := &deaf{batches{queue: [][]replproto.Message{{&replproto.Keepalive{ReplyRequested: true}}, {data(&pos, 100)}, {data(&pos, 100)}}}}
