@@ -459,8 +459,8 @@ func (c *Cluster) Promote() {
 	})
 }
 
-// Shutdown ends streams in good order once they have sent all of the log, and
-// other connections at once, like a fast shutdown.
+// Shutdown is a fast shutdown: streams end once the client says that it has all
+// of the log, other connections at once.
 func (c *Cluster) Shutdown() { c.change(func() { c.stopping = true }) }
 
 // Requests lists the backups that were asked for and not refused.

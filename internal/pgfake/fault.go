@@ -56,10 +56,12 @@ func (o *output) flush(c *Conn) error {
 			n = int(max(0, min(int64(n), o.faults[0].After-o.sent)))
 		}
 		if n > 0 {
+			// Counted before a client can have seen it, who may then ask for Sent.
+			c.s.sent.Add(int64(n))
 			w, err := c.nc.Write(p[:n])
 			o.sent += int64(w)
-			c.s.sent.Add(int64(w))
 			if err != nil {
+				c.s.sent.Add(int64(w - n))
 				return gone(err)
 			}
 			p = p[n:]

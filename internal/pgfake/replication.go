@@ -20,6 +20,8 @@ type stream struct {
 	pos      lsn.LSN
 
 	sentDone, receivedDone bool
+	confirmed              lsn.LSN // what the client has, going by its last status
+	asked                  bool    // for a status, at shutdown
 }
 
 // logState is how far a stream may go at the moment.
@@ -168,8 +170,9 @@ func (s *stream) run() (logState, error) {
 				return st, err
 			}
 		} else if st.stopping && !s.sentDone {
-			// WalSndDone: the command ends without CopyDone, and so does the server.
-			return st, s.a.c.Send(CommandComplete("COPY 0"), Close(FIN))
+			if err := s.shutdown(); err != nil {
+				return st, err
+			}
 		}
 		if err := s.a.c.Flush(); err != nil {
 			return st, err
@@ -178,6 +181,19 @@ func (s *stream) run() (logState, error) {
 			return st, err
 		}
 	}
+}
+
+// shutdown is WalSndDone: once the client has all of the log the command ends,
+// without CopyDone, and so does the server.
+func (s *stream) shutdown() error {
+	if s.confirmed == s.pos {
+		return s.a.c.Send(CommandComplete("COPY 0"), Close(FIN))
+	}
+	if s.asked {
+		return nil
+	}
+	s.asked = true
+	return s.a.send(PartKeepalive, "", Keepalive(s.pos, true))
 }
 
 // chunkEnd is where a message ends that begins at the stream's position: at a
@@ -232,6 +248,10 @@ func (s *stream) handle(r received, st logState) error {
 		if err != nil {
 			return err
 		}
+		if s.confirmed = status.Flush; s.confirmed == 0 {
+			s.confirmed = status.Write
+		}
+		s.asked = false
 		s.c.mu.Lock()
 		s.c.statuses = append(s.c.statuses, status)
 		if s.slot != nil && status.Flush != 0 {
