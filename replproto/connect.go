@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pgbasin/pgbasin/conninfo"
 )
 
@@ -131,32 +129,9 @@ func connect(ctx context.Context, cfg *Config, password string) (*Conn, error) {
 	return takeOver(ctx, pg, cfg)
 }
 
-// takeOver makes a Conn of what pgconn connected.
-func takeOver(ctx context.Context, pg *pgconn.PgConn, cfg *Config) (*Conn, error) {
-	if err := checkDatetimes(pg); err != nil {
-		closePolitely(pg)
-		return nil, err
-	}
-	if err := pg.SyncConn(ctx); err != nil {
-		closePolitely(pg)
-		return nil, fmt.Errorf("could not take over the connection: %w", err)
-	}
-	h, err := pg.Hijack()
-	if err != nil {
-		closePolitely(pg)
-		return nil, fmt.Errorf("could not take over the connection: %w", err)
-	}
-	c, err := newConn(h)
-	if err != nil {
-		return nil, err
-	}
-	c.SetNotice(cfg.Notice)
-	return c, nil
-}
-
 // checkDatetimes refuses the floating-point timestamps of some old builds:
 // times in the replication protocol are integers.
-func checkDatetimes(pg *pgconn.PgConn) error {
+func checkDatetimes(pg *session) error {
 	switch pg.ParameterStatus("integer_datetimes") {
 	case "on":
 		return nil

@@ -52,7 +52,7 @@ type attempt struct {
 }
 
 // connect uses methods up as it goes.
-func (t *attempt) connect(ctx context.Context, methods *[]encryption) (*pgconn.PgConn, error) {
+func (t *attempt) connect(ctx context.Context, methods *[]encryption) (*session, error) {
 	nc, err := t.dialer.socket.dial(ctx, t.address)
 	if err != nil {
 		t.verdict = nextAddress
@@ -63,19 +63,19 @@ func (t *attempt) connect(ctx context.Context, methods *[]encryption) (*pgconn.P
 		return nil, err
 	}
 
-	var session *tlsSession
+	var secured *tlsSession
 	if (*methods)[0] == encrypted {
-		session, err = t.encrypt(ctx, nc, methods)
+		secured, err = t.encrypt(ctx, nc, methods)
 		if err != nil {
 			nc.Close()
 			return nil, err
 		}
 	}
-	if session != nil {
-		nc = session.conn
+	if secured != nil {
+		nc = secured.conn
 	}
 	*methods = (*methods)[1:]
-	return t.startup(ctx, nc, session)
+	return t.startup(ctx, nc, secured)
 }
 
 // encrypt starts TLS on nc. When the server has none and the settings allow
@@ -99,13 +99,13 @@ func (t *attempt) encrypt(ctx context.Context, nc net.Conn, methods *[]encryptio
 			return nil, errors.New("received invalid response to SSL negotiation: " + strings.ToValidUTF8(string(rune(answer)), "?"))
 		}
 	}
-	session, err := startTLS(ctx, nc, t.dialer.settings, t.address.host)
+	secured, err := startTLS(ctx, nc, t.dialer.settings, t.address.host)
 	if err != nil {
 		*methods = (*methods)[1:]
 		t.retry = true
 		return nil, err
 	}
-	return session, nil
+	return secured, nil
 }
 
 // requestTLS asks the server for TLS and returns its answer of one byte. Only
@@ -122,8 +122,14 @@ func requestTLS(ctx context.Context, nc net.Conn) (byte, error) {
 	return answer[0], err
 }
 
-// startup has pgconn open the session.
-func (t *attempt) startup(ctx context.Context, nc net.Conn, session *tlsSession) (*pgconn.PgConn, error) {
+// session is what pgconn opened, with the gate that it reads through.
+type session struct {
+	*pgconn.PgConn
+	gate *gate
+}
+
+// startup has pgconn open the session. secured is nil without TLS.
+func (t *attempt) startup(ctx context.Context, nc net.Conn, secured *tlsSession) (*session, error) {
 	s := t.dialer.settings
 	methods, err := conninfo.ParseAuthMethods(s.Value("require_auth"))
 	if err != nil {
@@ -135,12 +141,12 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, session *tlsSession)
 		policy: &authPolicy{
 			methods:        methods,
 			channelBinding: s.Value("channel_binding"),
-			encrypted:      session != nil,
+			encrypted:      secured != nil,
 			havePassword:   t.address.host.Password != "",
 		},
 	}
 	if s.Value("sslcertmode") == "require" {
-		g.policy.certificate = func() error { return session.certificateSent() }
+		g.policy.certificate = func() error { return secured.certificateSent() }
 	}
 
 	config, err := startupConfig()
@@ -171,7 +177,7 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, session *tlsSession)
 
 	pg, err := pgconn.ConnectConfig(ctx, config)
 	if err == nil {
-		return pg, nil
+		return &session{pg, g}, nil
 	}
 	nc.Close()
 	switch {
@@ -303,9 +309,6 @@ func startupConfig() (*pgconn.Config, error) {
 // interruptible makes the end of ctx end I/O on nc. The function that it
 // returns must be called when the I/O is over.
 func interruptible(ctx context.Context, nc net.Conn) func() {
-	if t, ok := ctx.Deadline(); ok {
-		nc.SetDeadline(t)
-	}
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(aLongTimeAgo) })
 	return func() {
 		if stop() {

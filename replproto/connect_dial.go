@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pgbasin/pgbasin/conninfo"
 )
 
@@ -78,7 +76,7 @@ const (
 )
 
 // dialAny returns the first connection that serves.
-func (d *dialer) dialAny(ctx context.Context) (*pgconn.PgConn, error) {
+func (d *dialer) dialAny(ctx context.Context) (*session, error) {
 	pg, v, err := d.dialHosts(ctx)
 	if pg == nil && err == nil && v != giveUp && d.target == preferStandby {
 		d.target = anyServer
@@ -95,7 +93,7 @@ func (d *dialer) dialAny(ctx context.Context) (*pgconn.PgConn, error) {
 
 // dialHosts tries every host once. An error is one that ends everything; what
 // the attempts met is in d.attempts.
-func (d *dialer) dialHosts(ctx context.Context) (*pgconn.PgConn, verdict, error) {
+func (d *dialer) dialHosts(ctx context.Context) (*session, verdict, error) {
 	for _, h := range d.hosts {
 		addresses, err := d.resolve(ctx, h)
 		if err != nil {
@@ -123,6 +121,14 @@ func (d *dialer) dialHosts(ctx context.Context) (*pgconn.PgConn, verdict, error)
 		}
 	}
 	return nil, nextHost, nil
+}
+
+// limit applies connect_timeout.
+func (d *dialer) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d.timeout)
 }
 
 // address is one place to connect to.
@@ -154,13 +160,13 @@ func (d *dialer) resolve(ctx context.Context, h conninfo.Host) ([]address, error
 		return []address{tcpAddress(h, ip)}, nil
 	}
 
-	if d.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d.timeout, errTimeout)
-		defer cancel()
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", h.Host)
+	limited, cancel := d.limit(ctx)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(limited, "ip", h.Host)
 	if err != nil {
+		if !ended(ctx, err) && ended(limited, err) {
+			err = errTimeout
+		}
 		return nil, noAddress(h.Host, err)
 	}
 	addresses := make([]address, len(found))
@@ -179,13 +185,13 @@ func tcpAddress(h conninfo.Host, ip netip.Addr) address {
 
 // dialAddress tries one address with every kind of encryption that sslmode
 // allows, in its order.
-func (d *dialer) dialAddress(ctx context.Context, a address) (*pgconn.PgConn, verdict) {
+func (d *dialer) dialAddress(ctx context.Context, a address) (*session, verdict) {
 	parent := ctx
-	if d.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d.timeout, errTimeout)
-		defer cancel()
-	}
+	ctx, cancel := d.limit(parent)
+	defer cancel()
+	// timedOut tells whether connect_timeout, and not the caller, ended it.
+	timedOut := func(err error) bool { return !ended(parent, err) && ended(ctx, err) }
+
 	methods := encryptionMethods(d.settings.Value("sslmode"), a.host.Socket)
 	for len(methods) > 0 {
 		t := &attempt{dialer: d, address: a, replication: true, database: d.database}
@@ -195,10 +201,13 @@ func (d *dialer) dialAddress(ctx context.Context, a address) (*pgconn.PgConn, ve
 				return pg, giveUp
 			}
 			closePolitely(pg)
+			if timedOut(err) {
+				err = errTimeout
+			}
 			d.attempts = append(d.attempts, identify(a.host, a.ip, err))
 			return nil, nextHost
 		}
-		if parent.Err() == nil && ended(ctx, err) {
+		if timedOut(err) {
 			err, t.verdict = errTimeout, nextAddress
 		}
 		d.attempts = append(d.attempts, identify(a.host, a.ip, err))
@@ -211,7 +220,7 @@ func (d *dialer) dialAddress(ctx context.Context, a address) (*pgconn.PgConn, ve
 }
 
 // closePolitely ends a session that is of no use after all.
-func closePolitely(pg *pgconn.PgConn) {
+func closePolitely(pg *session) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	pg.Close(ctx)

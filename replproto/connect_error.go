@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pgbasin/pgbasin/conninfo"
 )
@@ -115,8 +116,16 @@ func noAddress(host string, err error) error {
 	return fmt.Errorf("could not translate host name \"%s\" to address: %s", host, text)
 }
 
-// ended tells whether an attempt failed because its time was up.
+// ended tells whether an attempt failed because its time was up. Network
+// timers may go off just before the context's own; ctx is then waited for, so
+// that its state can be relied on afterwards.
 func ended(ctx context.Context, err error) bool {
 	var ne net.Error
-	return err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.As(err, &ne) && ne.Timeout())
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !(errors.As(err, &ne) && ne.Timeout()) {
+		return false
+	}
+	if t, ok := ctx.Deadline(); ok && !time.Now().Before(t) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
 }

@@ -351,3 +351,15 @@ func TestResetWhileConnectingIsALostConnection(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestDeadlineOfTheCallerIsNotAConnectTimeout(t *testing.T) {
+	silent := serve(t, func(nc net.Conn) { io.Copy(io.Discard, nc) })
+	for _, dsn := range []string{"sslmode=disable", "sslmode=require", "sslmode=disable connect_timeout=60", "sslmode=require connect_timeout=60"} {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+		_, err := replproto.Connect(ctx, config(t, "host=127.0.0.1 user=u port="+silent+" "+dsn))
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", dsn, err)
+		}
+	}
+}

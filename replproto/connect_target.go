@@ -46,7 +46,7 @@ func (w target) refuse(s serverState) error {
 // checkTarget judges the server that pg is connected to by what it reports
 // about itself, which servers do from 14 on. An older one is asked through an
 // ordinary session, made as t made pg's: a walsender runs no queries.
-func (d *dialer) checkTarget(ctx context.Context, t *attempt, pg *pgconn.PgConn) error {
+func (d *dialer) checkTarget(ctx context.Context, t *attempt, pg *session) error {
 	if d.target == anyServer {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (d *dialer) probe(ctx context.Context, a address) (serverState, error) {
 	}
 	t := &attempt{dialer: d, address: a, database: database}
 	methods := encryptionMethods(d.settings.Value("sslmode"), a.host.Socket)
-	var pg *pgconn.PgConn
+	var pg *session
 	for {
 		var err error
 		if pg, err = t.connect(ctx, &methods); err == nil {
@@ -120,7 +120,7 @@ func (d *dialer) passwordFor(h conninfo.Host, database string) (string, error) {
 }
 
 // queryValue runs a query that returns one value.
-func queryValue(ctx context.Context, pg *pgconn.PgConn, sql string) (string, error) {
+func queryValue(ctx context.Context, pg *session, sql string) (string, error) {
 	results, err := pg.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		var pe *pgconn.PgError
