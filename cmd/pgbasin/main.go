@@ -34,6 +34,7 @@ type process struct {
 	lookupEnv      func(string) (string, bool)
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	noTerminal     bool
 	interrupts     program.Interrupts
 }
 
@@ -46,6 +47,7 @@ func run(proc *process) int {
 		Stdin:      proc.stdin,
 		Stdout:     proc.stdout,
 		Console:    program.NewConsole(proc.stderr),
+		NoTerminal: proc.noTerminal,
 		Interrupts: proc.interrupts,
 	}
 	if len(proc.args) > 0 {

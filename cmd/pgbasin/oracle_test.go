@@ -24,7 +24,7 @@ func runIn(env map[string]string, stdin string, args ...string) output {
 		args:      args,
 		lookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		stdin:     strings.NewReader(stdin),
-		stdout:    &stdout, stderr: &stderr,
+		stdout:    &stdout, stderr: &stderr, noTerminal: true,
 	})
 	return output{stdout.String(), stderr.String(), status}
 }

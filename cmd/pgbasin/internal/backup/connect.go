@@ -39,7 +39,7 @@ func (r *run) connection() (*replproto.Config, error) {
 		Notice:  r.notice,
 	}
 	if !o.noPassword {
-		cfg.Prompt = prompt.Prompt{In: r.p.Stdin, Out: r.p.Console}.Password
+		cfg.Prompt = prompt.Prompt{In: r.p.Stdin, Out: r.p.Console, NoTerminal: r.p.NoTerminal}.Password
 	}
 	return cfg, nil
 }

@@ -29,6 +29,8 @@ type Program struct {
 	Stdin     io.Reader
 	Stdout    io.Writer
 	Console   *Console
+	// NoTerminal keeps questions away from the controlling terminal.
+	NoTerminal bool
 
 	Interrupts Interrupts
 }

@@ -16,6 +16,8 @@ import (
 type Prompt struct {
 	In  io.Reader // standard input
 	Out io.Writer // standard error
+	// NoTerminal asks there in any case.
+	NoTerminal bool
 }
 
 // Password asks for a password, which is not shown while it is typed. The end
@@ -23,9 +25,11 @@ type Prompt struct {
 // typed when Password returns, also when ctx ended it.
 func (p Prompt) Password(ctx context.Context) (string, error) {
 	in, out := p.In, p.Out
-	if tty, err := openTerminal(); err == nil {
-		defer tty.Close()
-		in, out = tty.in, tty.out
+	if !p.NoTerminal {
+		if tty, err := openTerminal(); err == nil {
+			defer tty.Close()
+			in, out = tty.in, tty.out
+		}
 	}
 	return ask(ctx, in, out)
 }
