@@ -279,14 +279,14 @@ func TestOnlyDirectoriesThatAreAllowedMayExist(t *testing.T) {
 		t.Errorf("directory that must not exist: got %v", err)
 	}
 
-	for what, make := range map[string]func(path string) error{
+	for what, create := range map[string]func(path string) error{
 		"file":            func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"link inside":     func(path string) error { return os.Symlink(".", path) },
 		"link outside":    func(path string) error { return os.Symlink(os.TempDir(), path) },
 		"link to nowhere": func(path string) error { return os.Symlink("gone", path) },
 	} {
 		dir := t.TempDir()
-		if err := make(filepath.Join(dir, "pg_wal")); err != nil {
+		if err := create(filepath.Join(dir, "pg_wal")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := extract(t, ExtractOptions{Dir: dir, Exists: allow}, a, 1000); !errors.Is(err, errNotDirectory) {
