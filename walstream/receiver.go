@@ -37,7 +37,9 @@ type Options struct {
 	SystemID uint64
 
 	// Slot is the replication slot to use. With it the flush position is
-	// reported, so that the slot advances, each time a segment is durable.
+	// reported, so that the slot advances, each time a segment is durable, and
+	// before the first one the start of Start's segment, so that the slot keeps
+	// WAL from there on.
 	Slot string
 	// Synchronous makes every batch of messages durable and reports that at
 	// once, with or without a slot: for a synchronous standby. Without slot and
