@@ -9,10 +9,6 @@ import (
 	"io"
 )
 
-// ledgerMemory is how many bytes of records a Ledger holds before it writes them
-// to its temporary file: enough for about 100,000 files.
-const ledgerMemory = 2 << 20
-
 var (
 	errLedgerClosed   = errors.New("ledger is closed")
 	errLedgerVerified = errors.New("ledger has been verified already")
@@ -33,6 +29,21 @@ type Ledger struct {
 	path    []byte // of the newest record
 	spill   scratch
 	err     error
+
+	limits limits
+}
+
+// limits are in bytes of memory.
+type limits struct {
+	records int // that have not been written to the temporary file
+	waiting int // of Verify's records without a counterpart, about
+	piece   int // of such records, to be written to the temporary file at once
+}
+
+var defaultLimits = limits{
+	records: 2 << 20, // about 100,000 files
+	waiting: 4 << 20, // about 30,000 files
+	piece:   8 << 10, // of which there are as many as partitions
 }
 
 // NewLedger returns a Ledger for files that are checksummed with the algorithm
@@ -40,7 +51,7 @@ type Ledger struct {
 // made only for a backup of many files, and which has no name where the system
 // allows that. Close must be called.
 func NewLedger(dir string, a ChecksumAlgorithm) *Ledger {
-	return &Ledger{algorithm: a, sumSize: a.Size(), spill: scratch{dir: dir}}
+	return &Ledger{algorithm: a, sumSize: a.Size(), spill: scratch{dir: dir}, limits: defaultLimits}
 }
 
 // Algorithm is the algorithm of the checksums that Add takes.
@@ -76,7 +87,7 @@ func (l *Ledger) Add(path string, size int64, checksum []byte) error {
 	l.records = append(b, checksum...)
 	l.path = append(l.path[:shared], path[shared:]...)
 	l.files++
-	if len(l.records) >= ledgerMemory {
+	if len(l.records) >= l.limits.records {
 		_, l.err = l.spill.write(l.records)
 		l.records = l.records[:0]
 	}

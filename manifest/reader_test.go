@@ -21,9 +21,10 @@ type contents struct {
 	ranges   []WALRange
 }
 
-func readAll(src io.Reader) (contents, error) {
+func readAll(src io.Reader) (contents, error) { return contentsOf(NewReader(src)) }
+
+func contentsOf(r *Reader) (contents, error) {
 	var c contents
-	r := NewReader(src)
 	for r.Next() {
 		c.files = append(c.files, r.File())
 	}

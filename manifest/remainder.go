@@ -15,14 +15,10 @@ const (
 )
 
 const (
-	// waitingMemory is about how many bytes of memory records may take that
-	// wait for their counterparts.
-	waitingMemory = 4 << 20
-	// waitingOverhead is about what a record takes besides its bytes.
+	// waitingOverhead is about what a record takes besides its texts.
 	waitingOverhead = 96
 
-	partitionCount  = 256
-	partitionBuffer = 8 << 10
+	partitionCount = 256
 )
 
 // remainder holds the records of both sides that have not met their
@@ -32,7 +28,8 @@ const (
 type remainder struct {
 	spill   *scratch
 	waiting [2]map[string]waitingRecord
-	memory  int
+	memory  int // about what waiting takes
+	limits  limits
 	text    []byte
 
 	seed       maphash.Seed
@@ -75,7 +72,7 @@ func recordMemory(path []byte, checksum string) int {
 // add lets a record of side s wait.
 func (m *remainder) add(s side, in *record, v *verification) error {
 	m.put(s, in, v)
-	if m.memory <= waitingMemory {
+	if m.memory <= m.limits.waiting {
 		return nil
 	}
 	return m.divide()
@@ -156,7 +153,7 @@ func (m *remainder) divide() error {
 			p.buffer = binary.AppendUvarint(p.buffer, uint64(w.checksumLength))
 			p.buffer = append(p.buffer, byte(len(w.checksum)))
 			p.buffer = append(p.buffer, w.checksum...)
-			if len(p.buffer) < partitionBuffer {
+			if len(p.buffer) < m.limits.piece {
 				continue
 			}
 			offset, err := m.spill.write(p.buffer)

@@ -22,8 +22,11 @@ func (l *Ledger) Verify(r *Reader) error {
 		return l.err
 	}
 	l.err = errLedgerVerified
-	v := verification{ledger: l, spilled: l.spill.size}
-	v.waiting.spill = &l.spill
+	v := verification{
+		ledger:  l,
+		spilled: l.spill.size,
+		waiting: remainder{spill: &l.spill, limits: l.limits},
+	}
 	if err := v.run(r); err != nil {
 		return err
 	}
