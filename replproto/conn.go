@@ -213,7 +213,7 @@ func (c *Conn) serverError(se *ServerError) error {
 			}
 			return c.fail(se)
 		}
-		if typ == 'Z' {
+		if typ == 'Z' && c.wire.skip() == nil {
 			c.end()
 			return se
 		}

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -65,8 +65,11 @@ type Replication struct {
 	c       *Conn
 	data    XLogData
 	alive   Keepalive
-	done    bool        // the server sent CopyDone
-	stopped atomic.Bool // CopyDone was sent
+	done    bool // the server has ended the stream
+	closing bool // it did so with CommandComplete, before it goes away
+
+	mu      sync.Mutex // nothing is to follow CopyDone
+	stopped bool       // CopyDone was sent, or has no place
 }
 
 // StartReplication runs START_REPLICATION ... PHYSICAL. ctx holds until End
@@ -89,10 +92,22 @@ func (c *Conn) StartReplication(ctx context.Context, o ReplicationOptions) (*Rep
 	if err := c.query(sql); err != nil {
 		return nil, c.fail(err)
 	}
-	if err := c.expect('W', "START_REPLICATION"); err != nil {
-		return nil, fmt.Errorf("could not send replication command %q: %w", "START_REPLICATION", err)
+	const name = "START_REPLICATION"
+	typ, err := c.receive()
+	if err != nil {
+		return nil, fmt.Errorf("could not send replication command %q: %w", name, err)
 	}
-	return &Replication{c: c}, nil
+	r := &Replication{c: c}
+	switch typ {
+	case 'W':
+		return r, nil
+	case 'T':
+		// The timeline ended right at Start: the server tells the next one
+		// without a stream before (StartReplication in walsender.c).
+		r.done, r.stopped = true, true
+		return r, nil
+	}
+	return nil, c.unexpected(typ, name)
 }
 
 // Receive waits for the next message. io.EOF means that the server has ended
@@ -109,6 +124,11 @@ func (r *Replication) Receive() (Message, error) {
 	case 'd':
 	case 'c':
 		r.done = true
+		return nil, io.EOF
+	case 'C':
+		// A server that shuts down ends the command without CopyDone, and then
+		// the connection (WalSndDone in walsender.c).
+		r.done, r.closing = true, true
 		return nil, io.EOF
 	default:
 		return nil, r.c.unexpected(typ, "START_REPLICATION")
@@ -146,8 +166,10 @@ func (r *Replication) Buffered() bool { return !r.done && r.c.wire.buffered() }
 // position where the flush position is not known, which would acknowledge
 // what is not durable.
 func (r *Replication) SendStatus(s Status) error {
-	if r.stopped.Load() {
-		return nil // after CopyDone the server takes no more of them
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return nil // the server takes no more of them
 	}
 	var b [34]byte
 	b[0] = pglogrepl.StandbyStatusUpdateByteID
@@ -167,18 +189,25 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // Stop asks the server to end the stream. What it sent before still arrives:
 // Receive until io.EOF.
 func (r *Replication) Stop() error {
-	if r.stopped.Swap(true) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
 		return nil
 	}
+	r.stopped = true
 	return r.c.sendCopyDone()
 }
 
 // End reads how the stream ended, after Receive returned io.EOF. next is where
 // the following timeline begins if the server came to the end of this one, nil
-// if the stream was stopped or the server is shutting down. The connection is
-// free for other commands then.
+// if the stream was stopped or the server is shutting down. Unless it is, the
+// connection is free for other commands then.
 func (r *Replication) End() (next *TimelineSwitch, err error) {
 	const name = "START_REPLICATION"
+	if r.closing {
+		r.c.fail(fmt.Errorf("server is shutting down: %w", ErrConnectionLost))
+		return nil, nil
+	}
 	if err := r.Stop(); err != nil {
 		return nil, r.c.fail(err)
 	}

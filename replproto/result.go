@@ -81,6 +81,9 @@ func (c *Conn) ready(name string) error {
 		switch typ {
 		case 'C':
 		case 'Z':
+			if err := c.wire.skip(); err != nil {
+				return c.fail(err)
+			}
 			c.end()
 			return nil
 		default:

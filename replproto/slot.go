@@ -46,13 +46,13 @@ func (c *Conn) CreatePhysicalSlot(ctx context.Context, name string, o SlotOption
 }
 
 // DropSlot runs DROP_REPLICATION_SLOT. wait makes the server wait for a user
-// of the slot to go (11 and later; before, it is an error at once).
+// of the slot to go (10 and later; before, it is an error at once).
 func (c *Conn) DropSlot(ctx context.Context, name string, wait bool) error {
 	if err := c.needSlots("replication slots"); err != nil {
 		return err
 	}
 	sql := "DROP_REPLICATION_SLOT " + quoteIdentifier(name)
-	if wait && c.version >= v11 {
+	if wait && c.version >= v10 {
 		sql += " WAIT"
 	}
 	if _, err := c.command(ctx, "DROP_REPLICATION_SLOT", sql); err != nil {

@@ -1,0 +1,207 @@
+package replproto
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// script is the server's side of a connection that gives its bytes in pieces.
+type script struct {
+	net.Conn
+	b    []byte
+	step int // bytes for each Read; 0 = as many as fit
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.b) == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(p), len(s.b))
+	if s.step > 0 {
+		n = min(n, s.step)
+	}
+	copy(p, s.b[:n])
+	s.b = s.b[n:]
+	return n, nil
+}
+
+func (s *script) Write(p []byte) (int, error)        { return len(p), nil }
+func (s *script) Close() error                       { return nil }
+func (s *script) SetDeadline(time.Time) error        { return nil }
+func (s *script) SetWriteDeadline(t time.Time) error { return nil }
+
+type message struct {
+	typ  byte
+	body []byte
+}
+
+// messages reads everything, each body in one piece or in chunks.
+func messages(w *wire, whole func(i int) bool) (list []message, err error) {
+	for i := 0; ; i++ {
+		typ, _, err := w.next()
+		if err != nil {
+			return list, err
+		}
+		m := message{typ: typ}
+		if whole(i) {
+			b, err := w.body()
+			if err != nil {
+				return list, err
+			}
+			m.body = bytes.Clone(b)
+		} else {
+			for w.left > 0 {
+				b, err := w.chunk()
+				if err != nil {
+					return list, err
+				}
+				m.body = append(m.body, b...)
+			}
+		}
+		list = append(list, m)
+	}
+}
+
+func TestMessagesAreTheSameHoweverTheBytesArrive(t *testing.T) {
+	var stream []byte
+	var want []message
+	for i, size := range []int{0, 1, 4, 100, 32769, 131097, receiveBuffer - 5, receiveBuffer, receiveBuffer + 1, 3 << 20, 0, 7} {
+		body := bytes.Repeat([]byte{byte(i), 'x'}, size)[:size]
+		want = append(want, message{byte('a' + i), body})
+		n := uint32(size + 4)
+		stream = append(stream, byte('a'+i), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		stream = append(stream, body...)
+	}
+	for _, step := range []int{0, 1, 2, 3, 5, 8192, receiveBuffer - 1} {
+		if step > 0 && step < 5 && testing.Short() {
+			continue
+		}
+		got, err := messages(newWire(&script{b: bytes.Clone(stream), step: step}), func(i int) bool { return i%2 == step%2 })
+		if !errors.Is(err, ErrConnectionLost) {
+			t.Errorf("step %d: %v", step, err)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("step %d: %d messages, want %d", step, len(got), len(want))
+		}
+		for i := range want {
+			if got[i].typ != want[i].typ || !bytes.Equal(got[i].body, want[i].body) {
+				t.Errorf("step %d: message %d is %q with %d bytes, want %q with %d", step, i, got[i].typ, len(got[i].body), want[i].typ, len(want[i].body))
+			}
+		}
+	}
+}
+
+func TestBufferedTellsWholeMessagesOnly(t *testing.T) {
+	stream := []byte{'a', 0, 0, 0, 6, 1, 2, 'b', 0, 0, 0, 5, 9, 'c', 0, 0, 0}
+	w := newWire(&script{b: stream})
+	if w.buffered() {
+		t.Error("buffered before anything was read")
+	}
+	for i, want := range []bool{true, false} {
+		if _, _, err := w.next(); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.buffered(); got != want {
+			t.Errorf("after message %d: buffered %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestReceivingAllocatesNothingInTheSteadyState(t *testing.T) {
+	one := append([]byte{'d', 0, 0, 0x80, 4}, make([]byte, 32768)...)
+	s := &endless{one: one}
+	c := &Conn{wire: newWire(s)}
+	n := testing.AllocsPerRun(1000, func() {
+		if typ, err := c.receive(); typ != 'd' || err != nil {
+			t.Fatal(typ, err)
+		}
+		for c.wire.left > 0 {
+			if _, err := c.wire.chunk(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations for each message", n)
+	}
+}
+
+// endless repeats one message.
+type endless struct {
+	script
+	one []byte
+	at  int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.one[e.at:])
+	e.at = (e.at + n) % len(e.one)
+	return n, nil
+}
+
+func BenchmarkReceiveCopyData(b *testing.B) {
+	one := append([]byte{'d', 0, 0, 0x80, 4}, make([]byte, 32768)...)
+	c := &Conn{wire: newWire(&endless{one: one})}
+	b.SetBytes(int64(len(one)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.receive(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzMessages(f *testing.F) {
+	f.Add([]byte{'Z', 0, 0, 0, 5, 'I'}, 1)
+	f.Add([]byte{'N', 0, 0, 0, 12, 'S', 'L', 'O', 'G', 0, 'M', 0, 0}, 3)
+	f.Add([]byte{'D', 0, 0, 0, 14, 0, 1, 0, 0, 0, 4, 'a', 'b', 'c', 'd'}, 0)
+	f.Add([]byte{'d', 0xff, 0xff, 0xff, 0xff, 0}, 2)
+	f.Fuzz(func(t *testing.T, b []byte, step int) {
+		read := func(step int) ([]message, error) {
+			return messages(newWire(&script{b: bytes.Clone(b), step: step}), func(i int) bool { return i%2 == 0 })
+		}
+		want, wantErr := read(0)
+		got, err := read(max(step%64, 1))
+		if len(got) != len(want) || err.Error() != wantErr.Error() {
+			t.Errorf("%d messages, %v; in pieces %d, %v", len(want), wantErr, len(got), err)
+		}
+		for i := range got {
+			parseFields(got[i].body)
+			parseRow(got[i].body)
+		}
+	})
+}
+
+// FuzzBaseBackup gives both layouts whatever a server could send after it was
+// asked for a backup.
+func FuzzBaseBackup(f *testing.F) {
+	start := []byte("T\x00\x00\x00\x06\x00\x00D\x00\x00\x00\x15\x00\x02\x00\x00\x00\x060/3000\x00\x00\x00\x011C\x00\x00\x00\x05\x00")
+	spaces := []byte("T\x00\x00\x00\x06\x00\x00D\x00\x00\x00\x13\x00\x03\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x011C\x00\x00\x00\x05\x00")
+	f.Add(append(append(bytes.Clone(start), spaces...), "H\x00\x00\x00\x07\x00\x00\x00d\x00\x00\x00\x0fnbase.tar\x00\x00d\x00\x00\x00\x08dabcc\x00\x00\x00\x04"...), true)
+	f.Add(append(append(bytes.Clone(start), spaces...), "H\x00\x00\x00\x07\x00\x00\x00d\x00\x00\x00\x07abcc\x00\x00\x00\x04"...), false)
+	f.Fuzz(func(t *testing.T, b []byte, newLayout bool) {
+		c := &Conn{wire: newWire(&script{b: b}), version: v13, params: map[string]string{}}
+		if newLayout {
+			c.version = v15
+		}
+		bb, err := c.BaseBackup(t.Context(), BaseBackupOptions{Manifest: true})
+		if err != nil {
+			return
+		}
+		for {
+			a, err := bb.Next()
+			if err != nil {
+				break
+			}
+			n, err := io.Copy(io.Discard, a)
+			if err == nil && n > int64(len(b))+1024 {
+				t.Errorf("archive %s has %d bytes, out of %d", a.Name, n, len(b))
+			}
+		}
+		bb.Finish()
+	})
+}
