@@ -1,31 +1,228 @@
 package codec
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/klauspost/pgzip"
-	"github.com/pierrec/lz4/v4"
+	"sync/atomic"
 )
 
-// NewReader returns a reader of the decompressed bytes of r.
+// Reader decompresses a stream.
 //
-// Close releases what the reader holds, at any time; it does not close r.
-func NewReader(r io.Reader, a Algorithm) (io.ReadCloser, error) {
+// Every Reader must be closed: it decompresses ahead in a goroutine of its own. It is not safe for concurrent use.
+// Its memory is bounded whatever the input says, see the package documentation.
+type Reader struct {
+	name Algorithm
+	src  *source
+	open func(*bufio.Reader) (io.ReadCloser, error)
+	out  int64  // decompressed bytes passed on
+	cur  []byte // the rest of buf
+	buf  []byte // the chunk being passed on
+	err  error
+
+	chunks chan chunk // decompressed, in order; nil before the first Read
+	free   chan []byte
+	stop   chan struct{}
+}
+
+type chunk struct {
+	data []byte
+	err  error // what comes after data
+}
+
+const (
+	readAhead    = 3         // chunks
+	readChunk    = 256 << 10 // bytes, decompressed
+	readCompress = 128 << 10 // bytes, compressed
+)
+
+// NewReader returns a Reader of what r decompresses to with a; with None it passes r through. Streams may follow one another in r (members of gzip,
+// frames of LZ4 and Zstandard), and there must be at least one. Nothing is read from r before the first Read; then it is read ahead.
+//
+// An input that ends too early is an error that wraps io.ErrUnexpectedEOF. It and other errors of the input say which codec and how
+// far it got; errors of r are passed on as they are.
+func NewReader(r io.Reader, a Algorithm) (*Reader, error) {
+	z := &Reader{name: a, src: &source{r: r}}
 	switch a {
 	case None:
-		return io.NopCloser(r), nil
 	case Gzip:
-		return pgzip.NewReader(r)
+		z.open = openGzip
 	case LZ4:
-		return io.NopCloser(lz4.NewReader(r)), nil
+		z.open = openLZ4
 	case Zstd:
-		z, err := zstd.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
+		z.open = openZstd
+	default:
+		return nil, fmt.Errorf("unknown compression algorithm %d", int(a))
 	}
-	return nil, fmt.Errorf("unknown compression algorithm %d", int(a))
+	return z, nil
+}
+
+func (z *Reader) Read(p []byte) (int, error) {
+	if z.open == nil {
+		if z.err != nil {
+			return 0, z.err
+		}
+		return z.src.r.Read(p)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for len(z.cur) == 0 {
+		if err := z.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, z.cur)
+	z.cur = z.cur[n:]
+	z.out += int64(n)
+	return n, nil
+}
+
+// WriteTo passes everything on to w without copying, in pieces of up to 256 KiB.
+func (z *Reader) WriteTo(w io.Writer) (n int64, err error) {
+	if z.open == nil {
+		if z.err != nil {
+			return 0, z.err
+		}
+		return io.Copy(w, z.src.r)
+	}
+	for {
+		for len(z.cur) > 0 {
+			m, err := writeAll(w, z.cur)
+			z.cur = z.cur[m:]
+			z.out += int64(m)
+			n += int64(m)
+			if err != nil {
+				return n, err
+			}
+		}
+		if err := z.next(); err == io.EOF {
+			return n, nil
+		} else if err != nil {
+			return n, err
+		}
+	}
+}
+
+// Close ends the Reader at any point of the stream and releases what it holds; it does not close the underlying reader, but waits for a
+// Read of it that is under way. It tells nothing about the input: only io.EOF from Read means that all of it was there and correct.
+func (z *Reader) Close() error {
+	if z.err != errReaderClosed {
+		z.err = errReaderClosed
+		if z.chunks != nil {
+			close(z.stop)
+			for range z.chunks { // until the goroutine has ended
+			}
+		}
+		z.cur, z.buf, z.free = nil, nil, nil
+	}
+	return nil
+}
+
+var errReaderClosed = errors.New("read from a closed decompressor")
+
+// next makes the next chunk the current one.
+func (z *Reader) next() error {
+	if z.err != nil {
+		return z.err
+	}
+	if z.chunks == nil {
+		z.start()
+	}
+	if z.buf != nil {
+		z.free <- z.buf
+		z.buf = nil
+	}
+	c := <-z.chunks
+	z.buf, z.cur = c.data, c.data
+	if c.err != nil {
+		z.err = z.describe(c.err, z.out+int64(len(c.data)))
+		if len(c.data) == 0 {
+			return z.err
+		}
+	}
+	return nil
+}
+
+// start starts the goroutine that decompresses ahead.
+func (z *Reader) start() {
+	z.chunks = make(chan chunk, readAhead)
+	z.free = make(chan []byte, readAhead)
+	z.stop = make(chan struct{})
+	for range readAhead {
+		z.free <- nil
+	}
+	go func() {
+		defer close(z.chunks)
+		br := bufio.NewReaderSize(z.src, readCompress)
+		if _, err := br.Peek(1); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			z.chunks <- chunk{err: err}
+			return
+		}
+		dec, err := z.open(br)
+		if err != nil {
+			z.chunks <- chunk{err: err}
+			return
+		}
+		defer dec.Close()
+		for err == nil {
+			var buf []byte
+			select {
+			case <-z.stop:
+				return
+			case buf = <-z.free:
+			}
+			if buf == nil {
+				buf = make([]byte, readChunk)
+			}
+			var n int
+			buf = buf[:readChunk]
+			for n < len(buf) && err == nil {
+				var m int
+				m, err = dec.Read(buf[n:])
+				n += m
+			}
+			z.chunks <- chunk{buf[:n], err} // there are no more chunks than it holds
+		}
+	}()
+}
+
+// describe makes an error of the decoder one for the caller. out is the number of decompressed bytes before it.
+func (z *Reader) describe(err error, out int64) error {
+	switch srcErr := z.src.failure(); {
+	case srcErr != nil:
+		return srcErr
+	case err == io.EOF:
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s: the compressed data ends too early, after %d bytes: %w", z.name, z.src.n.Load(), io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("%s: corrupt compressed data after %d decompressed bytes: %w", z.name, out, err)
+}
+
+// source counts what is read from the underlying reader and remembers its error.
+type source struct {
+	r   io.Reader
+	n   atomic.Int64
+	err atomic.Pointer[error]
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		s.err.Store(&err)
+	}
+	return n, err
+}
+
+func (s *source) failure() error {
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

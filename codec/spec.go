@@ -157,11 +157,24 @@ func (p *specParser) option(option string) (err error) {
 }
 
 func (p *specParser) check() error {
-	s := &p.spec
-	lo, hi := 1, 1
+	s := p.spec
+	if err := s.checkLevel(); err != nil {
+		return err
+	}
+	if s.WorkersSet && s.Algorithm != Zstd {
+		return fmt.Errorf("compression algorithm \"%s\" does not accept a worker count", s.Algorithm)
+	}
+	if p.longSet && s.Algorithm != Zstd {
+		return fmt.Errorf("compression algorithm \"%s\" does not support long-distance mode", s.Algorithm)
+	}
+	return nil
+}
+
+func (s Spec) checkLevel() error {
+	lo, hi := 1, 0
 	switch s.Algorithm {
 	case None:
-		if s.Level != 0 {
+		if s.level() != 0 {
 			return fmt.Errorf("compression algorithm \"%s\" does not accept a compression level", s.Algorithm)
 		}
 	case Gzip:
@@ -171,15 +184,9 @@ func (p *specParser) check() error {
 	case Zstd:
 		lo, hi = -131072, 22
 	}
-	if (s.Level < lo || s.Level > hi) && s.Level != s.DefaultLevel() {
+	if level := s.level(); (level < lo || level > hi) && level != s.DefaultLevel() {
 		return fmt.Errorf("compression algorithm \"%s\" expects a compression level between %d and %d (default at %d)",
 			s.Algorithm, lo, hi, s.DefaultLevel())
-	}
-	if s.WorkersSet && s.Algorithm != Zstd {
-		return fmt.Errorf("compression algorithm \"%s\" does not accept a worker count", s.Algorithm)
-	}
-	if p.longSet && s.Algorithm != Zstd {
-		return fmt.Errorf("compression algorithm \"%s\" does not support long-distance mode", s.Algorithm)
 	}
 	return nil
 }
@@ -199,15 +206,11 @@ func boolOption(name, value string, hasValue bool) (bool, error) {
 	if !hasValue {
 		return true, nil
 	}
-	for _, v := range []string{"yes", "on", "1"} {
-		if strings.EqualFold(value, v) {
-			return true, nil
-		}
-	}
-	for _, v := range []string{"no", "off", "0"} {
-		if strings.EqualFold(value, v) {
-			return false, nil
-		}
+	switch strings.ToLower(value) {
+	case "yes", "on", "1":
+		return true, nil
+	case "no", "off", "0":
+		return false, nil
 	}
 	return false, fmt.Errorf("value for compression option \"%s\" must be a Boolean value", name)
 }

@@ -1,0 +1,48 @@
+package codec
+
+// format is what a Writer has to know about one compressed format.
+type format struct {
+	blockSize int                          // bytes of input in every block but the last
+	window    int                          // bytes of input before a block that its encoder may refer to
+	encoder   func() (blockEncoder, error) // called once for each worker
+	header    []byte
+	// hold is how many bytes at the end of each compressed block are held back until there is more to write. A format without a trailer
+	// needs it, because a stream that was cut off between two blocks would look whole.
+	hold    int
+	sum     checksum // of the whole input; nil if the format has none
+	trailer func(sum checksum, size int64) []byte
+}
+
+// blockEncoder compresses blocks which refer to the window before them and to nothing else, so that several encoders can work on
+// one stream.
+type blockEncoder interface {
+	// encode appends the compressed form of b's data to dst.
+	encode(dst []byte, b *block) ([]byte, error)
+}
+
+type checksum interface {
+	Write(p []byte) (int, error)
+	Sum32() uint32
+}
+
+// block is a piece of the input on its way through a Writer. Blocks are reused.
+type block struct {
+	buf   []byte // the window, then the data
+	start int    // of the data in buf
+	first bool   // of the stream
+	last  bool   // of the stream; may be empty
+	out   []byte
+	err   error
+	done  chan struct{} // receives when out and err are set
+}
+
+func (b *block) window() []byte { return b.buf[:b.start] }
+func (b *block) data() []byte   { return b.buf[b.start:] }
+
+// appender is an io.Writer for encoders that want one.
+type appender []byte
+
+func (a *appender) Write(p []byte) (int, error) {
+	*a = append(*a, p...)
+	return len(p), nil
+}
