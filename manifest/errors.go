@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // FormatError says what is wrong with a manifest, in PostgreSQL's words
@@ -40,30 +42,31 @@ func (p place) parseErrorAt(format string, args ...any) *FormatError {
 	return p.errorAt("could not parse backup manifest: "+format, args...)
 }
 
-// maxShown limits how much of the manifest an error message repeats.
+// maxShown limits how many bytes of the manifest an error message repeats at once.
 const maxShown = 256
 
-// printable is s for a message: control characters, which could do things to
-// the user's terminal, become visible, and what is very long is cut.
+// printable is s for a message: what could do things to the user's terminal
+// becomes visible, and what is very long is cut.
 func printable[T string | []byte](s T) string {
 	more := ""
 	if len(s) > maxShown {
-		s, more = s[:maxShown], "..."
-	}
-	clean := true
-	for i := 0; i < len(s); i++ {
-		clean = clean && s[i] >= ' ' && s[i] != 0x7F
-	}
-	if clean {
-		return string(s) + more
+		end := maxShown
+		for end > maxShown-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s, more = s[:end], "..."
 	}
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c == 0x7F {
-			fmt.Fprintf(&b, `\x%02x`, c)
+	for text := string(s); text != ""; {
+		r, n := utf8.DecodeRuneInString(text)
+		if strconv.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b.WriteString(text[:n])
 		} else {
-			b.WriteByte(c)
+			for _, c := range []byte(text[:n]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
 		}
+		text = text[n:]
 	}
 	return b.String() + more
 }

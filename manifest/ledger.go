@@ -72,8 +72,9 @@ func (l *Ledger) Add(path string, size int64, checksum []byte) error {
 		return l.err
 	}
 	if size < 0 || len(checksum) != l.sumSize || len(path) > maxPath {
-		return fmt.Errorf("file \"%s\" cannot be noted with size %d and a %s checksum of %d bytes",
+		l.err = fmt.Errorf("file \"%s\" cannot be noted with size %d and a %s checksum of %d bytes",
 			printable(path), size, l.algorithm, len(checksum))
+		return l.err
 	}
 	// A path mostly differs from the one before only in its last few bytes.
 	shared := 0

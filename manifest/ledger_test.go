@@ -294,20 +294,25 @@ func TestVerifyTakesChecksumsOfBigEndianServer(t *testing.T) {
 }
 
 func TestLedgerRefusesWhatItCannotNote(t *testing.T) {
-	l := NewLedger("", CRC32C)
-	defer l.Close()
-	for _, err := range []error{
-		l.Add("a", -1, make([]byte, 4)),
-		l.Add("a", 1, make([]byte, 3)),
-		l.Add("a", 1, nil),
-		l.Add(strings.Repeat("a", maxPath+1), 1, make([]byte, 4)),
+	for _, c := range []struct {
+		path     string
+		size     int64
+		checksum []byte
+	}{
+		{"a", -1, make([]byte, 4)},
+		{"a", 1, make([]byte, 3)},
+		{"a", 1, nil},
+		{strings.Repeat("a", maxPath+1), 1, make([]byte, 4)},
 	} {
-		if err == nil {
-			t.Error("noted")
+		l := NewLedger("", CRC32C)
+		err := l.Add(c.path, c.size, c.checksum)
+		if err == nil || l.Files() != 0 {
+			t.Errorf("%.10s, %d, %x: noted", c.path, c.size, c.checksum)
 		}
-	}
-	if l.Files() != 0 {
-		t.Errorf("%d files noted", l.Files())
+		if again := l.Verify(NewReader(strings.NewReader(listing()))); again != err {
+			t.Errorf("Verify returns %v after %v", again, err)
+		}
+		l.Close()
 	}
 }
 

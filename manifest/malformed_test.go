@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 )
 
 // judged is a manifest and what is to be thought of it.
@@ -214,6 +215,66 @@ var judgements = []judged{
 	{name: "path too long", manifest: with(`"PG_VERSION"`, `"`+strings.Repeat("p", maxPath+1)+`"`), want: prefix + `path name is too long: "` + strings.Repeat("p", maxShown) + `..."`, postgres: "ok"},
 	{name: "string too long", manifest: withString(`"` + strings.Repeat("a", maxToken) + `"`), want: prefix + "token is longer than 32768 bytes", postgres: "ok"},
 	{name: "terminal escape in a path", manifest: withFile(`{"Path":"\u001b[2J\u007f","Size":3,"Checksum-Algorithm":"CRC32C","Checksum":"x"}`), want: `invalid checksum for file "\x1b[2J\x7f": "x"`, postgres: `invalid checksum for file "` + "\x1b[2J\x7f" + `": "x"`},
+}
+
+func TestMessagesShowNothingThatChangesTheTerminal(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"base/5/16384_fsm", "base/5/16384_fsm"},
+		{`C:\"täb" 日本`, `C:\"täb" 日本`},
+		{"a\x00\x1b[2J\r\n\x7f", `a\x00\x1b[2J\x0d\x0a\x7f`},
+		{"l\xe4tin1 \x9b", `l\xe4tin1 \x9b`},
+		{"\u009b1m \u202egnp", `\xc2\x9b1m \xe2\x80\xaegnp`},
+		{"\uFFFD", "\uFFFD"},
+		{strings.Repeat("x", maxShown), strings.Repeat("x", maxShown)},
+		{strings.Repeat("x", maxShown-1) + "é!", strings.Repeat("x", maxShown-1) + "..."},
+		{strings.Repeat("\x80", maxShown+1), strings.Repeat(`\x80`, maxShown-utf8.UTFMax) + "..."},
+	} {
+		if got := printable(c.text); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.text, got, c.want)
+		}
+		if got := printable([]byte(c.text)); got != c.want {
+			t.Errorf("%q: got %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestLimitOfTokenDoesNotDependOnTheSplit(t *testing.T) {
+	for length := maxToken - 2; length <= maxToken+2; length++ {
+		for _, c := range []struct{ token, better string }{
+			{`"` + strings.Repeat("a", length-2) + `"`, ""},
+			{`"\n` + strings.Repeat("a", length-4) + `"`, ""},
+			{strings.Repeat("1", length), ""},
+			{strings.Repeat("x", length), "is invalid"},
+			{`"` + strings.Repeat("a", length-1) + "\n", "must be escaped"},
+			{`"` + strings.Repeat("a", length-3) + `\u12x"`, "four hexadecimal digits"},
+		} {
+			manifest := withString(c.token)
+			_, want := readAll(strings.NewReader(manifest))
+			if tooLong := want != nil && strings.Contains(want.Error(), "token is longer"); tooLong != (length > maxToken) && c.better == "" {
+				t.Errorf("%.10s... of %d bytes: %v", c.token, length, want)
+			}
+			for _, piece := range []int{1, 999, 4096, maxToken, bufferSize - 1} {
+				if _, err := readAll(&fixedPieces{manifest, piece}); fmt.Sprint(err) != fmt.Sprint(want) {
+					t.Errorf("%.10s... of %d bytes, in pieces of %d: %v; whole: %v", c.token, length, piece, err, want)
+				}
+			}
+		}
+	}
+}
+
+// fixedPieces returns what it has in pieces of one length.
+type fixedPieces struct {
+	left  string
+	piece int
+}
+
+func (p *fixedPieces) Read(b []byte) (int, error) {
+	if p.left == "" {
+		return 0, io.EOF
+	}
+	n := copy(b, p.left[:min(p.piece, len(p.left))])
+	p.left = p.left[n:]
+	return n, nil
 }
 
 func upperChecksum(m string) string {

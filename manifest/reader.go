@@ -3,7 +3,6 @@ package manifest
 import (
 	"io"
 	"math"
-	"strconv"
 
 	"github.com/pgbasin/pgbasin/lsn"
 )
@@ -585,7 +584,7 @@ func (r *Reader) finishRange() error {
 		return at.parseErrorAt("could not parse end LSN")
 	}
 	if len(r.ranges) == maxWALRanges {
-		return at.parseErrorAt("more than %s WAL ranges", strconv.Itoa(maxWALRanges))
+		return at.parseErrorAt("more than %d WAL ranges", maxWALRanges)
 	}
 	r.ranges = append(r.ranges, WALRange{Timeline: uint32(timeline), Start: start, End: end})
 	return nil
