@@ -164,13 +164,14 @@ func (w *walStream) closeSink() error {
 // slot that was made for the backup goes too: it would keep the server's WAL
 // forever.
 func (w *walStream) close(failed bool) {
-	w.idle.end()
 	if w.stop != nil {
 		w.stop()
 		<-w.done
 	}
-	w.closeSink()
+	// Closing the connection also ends a question that is not answered.
 	w.conn.Close()
+	w.idle.end()
+	w.closeSink()
 	if !failed || !w.dropSlot {
 		return
 	}

@@ -33,6 +33,8 @@ func Datasync(f *os.File) error {
 	}
 }
 
+const hasWriteback = true
+
 // StartWriteback asks the kernel to begin writing n bytes from offset to the
 // device, all from there on if n is 0, without waiting. It is a hint: a sync
 // afterwards finds less to do.

@@ -15,6 +15,8 @@ func syncfs(string) error { return errors.ErrUnsupported }
 // Datasync makes the contents of f durable.
 func Datasync(f *os.File) error { return f.Sync() }
 
+const hasWriteback = false
+
 // StartWriteback does nothing on this system.
 func StartWriteback(*os.File, int64, int64) {}
 

@@ -34,25 +34,12 @@ func SyncTree(root string, m SyncMethod) error {
 	case Syncfs:
 		return syncfs(root)
 	}
-	// Writeback of everything is started first, so that the syncs find the
-	// device already busy with all of it and not with one file at a time.
-	err := walk(root, func(path string, d fs.DirEntry) error {
-		if !d.Type().IsRegular() {
-			return nil
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		StartWriteback(f, 0, 0)
-		return f.Close()
-	})
-	if err != nil {
+	if err := startTreeWriteback(root); err != nil {
 		return err
 	}
 	g := new(errgroup.Group)
 	g.SetLimit(syncers)
-	err = walk(root, func(path string, d fs.DirEntry) error {
+	err := walk(root, func(path string, d fs.DirEntry) error {
 		if d.Type().IsRegular() {
 			g.Go(func() error { return SyncFile(path) })
 		}
@@ -67,6 +54,25 @@ func SyncTree(root string, m SyncMethod) error {
 			return SyncDir(path)
 		}
 		return nil
+	})
+}
+
+// startTreeWriteback begins writing every file, so that the syncs that follow
+// find the device busy with all of them and not with one at a time.
+func startTreeWriteback(root string) error {
+	if !hasWriteback {
+		return nil
+	}
+	return walk(root, func(path string, d fs.DirEntry) error {
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		StartWriteback(f, 0, 0)
+		return f.Close()
 	})
 }
 
