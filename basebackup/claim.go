@@ -64,24 +64,35 @@ func (e *NotEmptyError) Error() string {
 // makeAll makes path and what is missing above it, and returns the uppermost
 // directory that it made.
 func makeAll(path string, mode fs.FileMode) (made string, err error) {
-	err = os.Mkdir(path, mode)
+	err = makeOne(path, mode)
+	parent := filepath.Dir(path)
 	switch {
 	case err == nil:
-		// Mkdir's mode is cut by the umask; a data directory's must not be.
-		return path, os.Chmod(path, mode)
+		return path, nil
 	case errors.Is(err, fs.ErrExist):
 		return "", nil
-	case errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path:
-		if made, err = makeAll(filepath.Dir(path), mode); err != nil {
-			return made, err
-		}
-		below, err := makeAll(path, mode)
-		if made == "" {
-			made = below
-		}
+	case !errors.Is(err, fs.ErrNotExist) || parent == path:
+		return "", err
+	}
+	if _, statErr := os.Stat(parent); statErr == nil {
+		return "", err // the parent is there and yet nothing can be made in it, as in /proc
+	}
+	if made, err = makeAll(parent, mode); err != nil {
 		return made, err
 	}
-	return "", err
+	err = makeOne(path, mode)
+	if err == nil && made == "" {
+		made = path
+	}
+	return made, err
+}
+
+// makeOne makes one directory with exactly this mode, whatever the umask is.
+func makeOne(path string, mode fs.FileMode) error {
+	if err := os.Mkdir(path, mode); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 // sync makes the directory's own entry durable, and those of the directories

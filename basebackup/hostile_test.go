@@ -296,6 +296,7 @@ func TestRefusalsCostNobodyACheckpoint(t *testing.T) {
 		"directory that holds something":     {v18(), basebackup.Options{}, plain(basebackup.PlainOptions{Path: full}), fmt.Sprintf("directory %q exists but is not empty", full)},
 		"tar directory that holds something": {v18(), basebackup.Options{}, basebackup.TarDirectory(basebackup.TarOptions{Path: full}), fmt.Sprintf("directory %q exists but is not empty", full)},
 		"file for a directory":               {v18(), basebackup.Options{}, plain(basebackup.PlainOptions{Path: file}), fmt.Sprintf("could not access directory %q", file)},
+		"path where none can be made":        {v18(), basebackup.Options{}, plain(basebackup.PlainOptions{Path: "/proc/backup/b"}), `could not create directory "/proc/backup/b"`},
 		"path below a file":                  {v18(), basebackup.Options{}, plain(basebackup.PlainOptions{Path: filepath.Join(file, "x")}), "could not create directory"},
 		"WAL directory that holds something": {v18(), basebackup.Options{}, plain(basebackup.PlainOptions{WALDir: full}), fmt.Sprintf("directory %q exists but is not empty", full)},
 		"mapping to what holds something": {

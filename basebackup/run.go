@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/pgbasin/pgbasin/replproto"
@@ -26,6 +27,9 @@ const DefaultLabel = "pgbasin base backup"
 func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
 	if o.Label == "" {
 		o.Label = DefaultLabel
+	}
+	if o.TempDir == "" {
+		o.TempDir = os.TempDir()
 	}
 	if err := o.check(d); err != nil {
 		return nil, err
