@@ -221,7 +221,6 @@ func (s *stubborn) CloseSegment() error {
 // endless is a stream of batches of two small and one large message.
 type endless struct {
 	batches
-	r   *Receiver
 	pos lsn.LSN
 	x   replproto.XLogData
 	k   replproto.Keepalive
