@@ -56,7 +56,7 @@ const (
 // describe is the one place that turns errors of a backup into what the user is
 // told. The exit status is 1 for all of them, as pg_basebackup's is.
 func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
-	f := failure{text: err.Error()}
+	f := failure{text: words(err)}
 	var server *replproto.ServerError
 	if errors.As(err, &server) {
 		f.sqlState = server.Code

@@ -55,6 +55,10 @@ func (d *display) Step(what string) {
 
 func (d *display) Update(p basebackup.Progress) {
 	d.mu.Lock()
+	if d.started.IsZero() {
+		d.started = time.Now()
+		d.rate.add(d.started, 0)
+	}
 	p.Total = max(p.Total, p.Done)
 	d.p = p
 	d.mu.Unlock()
@@ -76,9 +80,6 @@ func (d *display) line(now time.Time, columns int) string {
 	p := &d.p
 	if p.Tablespaces == 0 {
 		return fit(columns, d.step)
-	}
-	if d.started.IsZero() {
-		d.started = now
 	}
 	d.rate.add(now, p.Done)
 
@@ -107,9 +108,9 @@ func (d *display) line(now time.Time, columns int) string {
 func (d *display) summary(now time.Time) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	took := time.Duration(0)
-	if !d.started.IsZero() {
-		took = now.Sub(d.started)
+	took := now.Sub(d.started)
+	if d.started.IsZero() {
+		took = 0
 	}
 	text := fmt.Sprintf("100%%  %s in %s", size(d.p.Done), clock(took))
 	if seconds := took.Seconds(); seconds >= 1 {
