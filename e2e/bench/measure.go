@@ -1,0 +1,142 @@
+//go:build linux || darwin
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// measurement is what one run of a program took, with its children.
+type measurement struct {
+	wall, cpu time.Duration
+	memory    int64 // highest resident set, in bytes
+	size      int64 // of the output, in bytes; 0 if it went to /dev/null
+}
+
+// measure runs a program whose temporary files go to dir and whose standard
+// output goes to /dev/null.
+func measure(ctx context.Context, dir, program string, args ...string) (measurement, error) {
+	// What earlier runs wrote must not be written to the disk at this one's cost.
+	unix.Sync()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+
+	started := time.Now()
+	if err := cmd.Start(); err != nil {
+		return measurement{}, err
+	}
+	watch := watchMemory(cmd.Process.Pid)
+	err := cmd.Wait()
+	m := measurement{wall: time.Since(started)}
+	seen := watch.end()
+	if ctx.Err() != nil {
+		return m, context.Cause(ctx)
+	}
+	if err != nil {
+		return m, fmt.Errorf("%s: %w\n%s", program, err, stderr.Bytes())
+	}
+	m.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	m.memory = peakMemory(cmd.ProcessState, seen)
+	return m, nil
+}
+
+// peakMemory is the highest resident set of a process that has ended, in bytes.
+//
+// What Linux accounts to a process includes what it was before it executed the
+// program: this program's own memory. Where it is not above that, what was seen
+// while the process ran is nearer to the truth.
+func peakMemory(state *os.ProcessState, seen int64) int64 {
+	usage := state.SysUsage().(*syscall.Rusage)
+	peak := int64(usage.Maxrss)
+	if runtime.GOOS == "linux" {
+		peak <<= 10 // in kB there
+	}
+	if seen > 0 && peak <= residentPeak("self") {
+		return seen
+	}
+	return peak
+}
+
+// memoryWatch looks at a process while it runs.
+type memoryWatch struct {
+	quit chan struct{}
+	peak chan int64
+}
+
+func watchMemory(pid int) *memoryWatch {
+	w := &memoryWatch{make(chan struct{}), make(chan int64)}
+	go func() {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		var peak int64
+		for {
+			select {
+			case <-tick.C:
+				peak = max(peak, residentPeak(strconv.Itoa(pid)))
+			case <-w.quit:
+				w.peak <- peak
+				return
+			}
+		}
+	}()
+	return w
+}
+
+// end returns the highest resident set that was seen, in bytes; 0 if the system
+// does not show it.
+func (w *memoryWatch) end() int64 {
+	close(w.quit)
+	return <-w.peak
+}
+
+// residentPeak is the highest resident set of a running process, in bytes; 0 if
+// it is not known.
+func residentPeak(process string) int64 {
+	status, err := os.ReadFile("/proc/" + process + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kB, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kB << 10
+}
+
+// empty cuts the files of a backup to nothing, so that backups do not fill the
+// disk, and returns what their sizes were in sum, in bytes.
+func empty(dir string) (size int64, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		size += info.Size()
+		return os.Truncate(path, 0)
+	})
+	return size, err
+}
