@@ -159,6 +159,7 @@ func (r *run) info(step string) {
 func (r *run) notice(n *replproto.Notice) { r.p.Console.Line(n.String()) }
 
 func (r *run) cleaning(what string) {
+	r.report.Close(false)
 	r.cleanup = append(r.cleanup, what)
 	r.p.Console.Status(shorten(what, r.p.Console.Columns()))
 }

@@ -17,6 +17,7 @@ type display struct {
 	console *program.Console
 	quit    chan struct{}
 	done    chan struct{}
+	closed  sync.Once
 
 	mu      sync.Mutex
 	p       basebackup.Progress
@@ -65,12 +66,14 @@ func (d *display) Update(p basebackup.Progress) {
 }
 
 func (d *display) Close(complete bool) {
-	close(d.quit)
-	<-d.done
-	d.console.Status("")
-	if complete {
-		d.console.Line(d.summary(time.Now()))
-	}
+	d.closed.Do(func() {
+		close(d.quit)
+		<-d.done
+		d.console.Status("")
+		if complete {
+			d.console.Line(d.summary(time.Now()))
+		}
+	})
 }
 
 // line is what the terminal shows now.

@@ -17,6 +17,7 @@ type Reporter interface {
 	// Update is called for every piece of data.
 	Update(p basebackup.Progress)
 	// Close ends the report, of a backup that is complete or one that failed.
+	// Only the first call counts.
 	Close(complete bool)
 }
 
