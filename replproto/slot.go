@@ -40,7 +40,7 @@ func (c *Conn) CreatePhysicalSlot(ctx context.Context, name string, o SlotOption
 		}
 	}
 	if _, err := c.command(ctx, "CREATE_REPLICATION_SLOT", sql); err != nil {
-		return fmt.Errorf("could not send replication command %q: %w", sql, err)
+		return fmt.Errorf("could not send replication command \"%s\": %w", sql, err)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (c *Conn) DropSlot(ctx context.Context, name string, wait bool) error {
 		sql += " WAIT"
 	}
 	if _, err := c.command(ctx, "DROP_REPLICATION_SLOT", sql); err != nil {
-		return fmt.Errorf("could not send replication command %q: %w", sql, err)
+		return fmt.Errorf("could not send replication command \"%s\": %w", sql, err)
 	}
 	return nil
 }
