@@ -2,7 +2,7 @@ package codec
 
 // format is what a Writer has to know about one compressed format.
 type format struct {
-	blockSize int                          // bytes of input in every block but the last
+	blockSize int                          // bytes of input in every block but the last and those that Flush ends
 	window    int                          // bytes of input before a block that its encoder may refer to
 	encoder   func() (blockEncoder, error) // called once for each worker
 	header    []byte
@@ -31,6 +31,7 @@ type block struct {
 	start int    // of the data in buf
 	first bool   // of the stream
 	last  bool   // of the stream; may be empty
+	flush bool   // nothing of it is held back; may be empty
 	out   []byte
 	err   error
 	done  chan struct{} // receives when out and err are set

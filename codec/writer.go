@@ -98,6 +98,29 @@ func (z *Writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// Flush compresses what has been written so far, passes all of it on to the underlying writer, and waits for that. A stream that is cut
+// off here can be read up to here, and may look whole. It costs some compression, so it is for the rare points from which something is
+// to be safe.
+func (z *Writer) Flush() error {
+	if z.closed {
+		return fmt.Errorf("%s: flush of a closed writer", z.name)
+	}
+	if z.name == None {
+		return z.firstError()
+	}
+	z.current().flush = true
+	z.dispatch(false)
+	// A block is free when it has been written.
+	blocks := make([]*block, 0, z.made)
+	for range z.made {
+		blocks = append(blocks, <-z.free)
+	}
+	for _, b := range blocks {
+		z.free <- b
+	}
+	return z.firstError()
+}
+
 // Close compresses and writes what is left and the trailer, and waits until all is written; it does not close the underlying writer.
 // It returns the first error of the whole stream. A second call does nothing and returns the same.
 func (z *Writer) Close() error {
@@ -145,7 +168,7 @@ func (z *Writer) current() *block {
 	}
 	b.buf = append(b.buf[:0], z.tail...)
 	b.start = len(z.tail)
-	b.err = nil
+	b.flush, b.err = false, nil
 	return b
 }
 
@@ -226,7 +249,9 @@ func (z *Writer) writeOut() {
 			// The encoder has left room for what was held back of the block before.
 			out := b.out[f.hold-len(held):]
 			copy(out, held)
-			if !last {
+			if b.flush {
+				held = held[:0]
+			} else if !last {
 				n := max(0, len(out)-f.hold)
 				held = append(held[:0], out[n:]...)
 				out = out[:n]
