@@ -9,14 +9,16 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
+	"github.com/pgbasin/pgbasin/wal"
 )
 
 const (
 	// PartialSuffix ends the names of segments that are not whole, as
 	// pg_receivewal has it.
-	PartialSuffix = ".partial"
+	PartialSuffix = wal.PartialSuffix
 
 	// writebackStep is after how many bytes the kernel is asked to begin
 	// writing, so that the sync at a segment's end finds little left to do.
@@ -46,6 +48,13 @@ type DirectoryOptions struct {
 
 	FileMode fs.FileMode // 0 means 0600
 	DirMode  fs.FileMode // of archive_status, if it is made; 0 means 0700
+
+	// Full is called with the error when there is no room, and may wait. nil
+	// from it means to try again; what it returns otherwise does not matter. It
+	// may be called on any goroutine that calls a method. nil never tries again.
+	Full func(err error) error
+	// Synced is told how long each sync of a segment took. It may be nil.
+	Synced func(took time.Duration)
 }
 
 // Directory is a Sink that keeps every segment as a file of full size, zeroes
@@ -99,23 +108,12 @@ func (d *Directory) OpenSegment(seg Segment) error {
 	if seg.Offset < 0 || seg.Offset >= seg.Size {
 		return fmt.Errorf("could not open write-ahead log file %q: offset %d is not in a segment of %d bytes", seg.Name, seg.Offset, seg.Size)
 	}
-	path := d.segmentPath(seg.Name)
-	flags := os.O_WRONLY | os.O_CREATE
-	switch {
-	case seg.Offset > 0:
-		flags = os.O_WRONLY
-	case !d.o.Partial:
-		flags |= os.O_EXCL
-	}
-	f, err := os.OpenFile(path, flags, d.o.FileMode)
+	var f *os.File
+	err := d.patiently(func() (err error) {
+		f, err = d.open(seg)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
-	}
-	if err := d.allocate(f, seg); err != nil {
-		err = errors.Join(err, f.Close())
-		if !d.o.Partial && seg.Offset == 0 {
-			err = errors.Join(err, os.Remove(path))
-		}
 		return err
 	}
 	d.mu.Lock()
@@ -126,6 +124,39 @@ func (d *Directory) OpenSegment(seg Segment) error {
 	d.mu.Unlock()
 	d.seg, d.at, d.writeback = seg, seg.Offset, seg.Offset
 	return nil
+}
+
+func (d *Directory) open(seg Segment) (*os.File, error) {
+	path := d.segmentPath(seg.Name)
+	flags := os.O_WRONLY | os.O_CREATE
+	switch {
+	case seg.Offset > 0:
+		flags = os.O_WRONLY
+	case !d.o.Partial:
+		flags |= os.O_EXCL
+	}
+	f, err := os.OpenFile(path, flags, d.o.FileMode)
+	if err != nil {
+		return nil, fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
+	}
+	if err := d.allocate(f, seg); err != nil {
+		err = errors.Join(err, f.Close())
+		if !d.o.Partial && seg.Offset == 0 {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// patiently does something that needs room, again if it finds none.
+func (d *Directory) patiently(do func() error) error {
+	for {
+		err := do()
+		if err == nil || d.o.Full == nil || d.failed() != nil || !NoRoom(err) || d.o.Full(err) != nil {
+			return err
+		}
+	}
 }
 
 // allocate brings the file to full size.
@@ -185,8 +216,13 @@ func (d *Directory) Write(p []byte) (int, error) {
 	if int64(len(p)) > d.seg.Size-d.at {
 		return 0, fmt.Errorf("could not write %d bytes to WAL file %q: beyond its size of %d bytes", len(p), d.file.Name(), d.seg.Size)
 	}
-	n, err := d.file.WriteAt(p, d.at)
-	d.at += int64(n)
+	start := d.at
+	err := d.patiently(func() error {
+		n, err := d.file.WriteAt(p[d.at-start:], d.at)
+		d.at += int64(n)
+		return err
+	})
+	n := int(d.at - start)
 	if err != nil {
 		return n, fmt.Errorf("could not write %d bytes to WAL file %q: %w", len(p), d.file.Name(), err)
 	}
@@ -307,11 +343,11 @@ func (d *Directory) WriteFile(name string, content []byte) error {
 		d.mu.Lock()
 		d.dirs[d.o.Path], d.dirs[dir] = true, true
 		d.mu.Unlock()
-		return d.writeFile(path, nil)
+		return d.patiently(func() error { return d.writeFile(path, nil) })
 	}
 	// The suffix is pg_receivewal's, whose leavings are overwritten.
 	tmp := path + ".tmp"
-	if err := d.writeFile(tmp, content); err != nil {
+	if err := d.patiently(func() error { return d.writeFile(tmp, content) }); err != nil {
 		return errors.Join(err, os.Remove(tmp))
 	}
 	if !d.o.NoSync {
@@ -373,8 +409,12 @@ func (d *Directory) segmentPath(name string) string {
 }
 
 func (d *Directory) datasync(f *os.File) error {
+	begin := time.Now()
 	if err := durable.Datasync(f); err != nil {
 		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	}
+	if d.o.Synced != nil {
+		d.o.Synced(time.Since(begin))
 	}
 	return nil
 }

@@ -23,8 +23,11 @@ type Fixture struct {
 	Partial string
 	// Durable is what Sync is to say.
 	Durable bool
-	// Resumes tells that a segment that was closed early can be opened again.
+	// Resumes tells that a segment that was closed early can be gone on with;
+	// otherwise, with Partial, it can be begun again.
 	Resumes bool
+	// Short tells that a segment that was closed early is not filled up.
+	Short bool
 }
 
 // SegmentSize is that of the segments which Run writes, in bytes.
@@ -46,6 +49,7 @@ func Run(t *testing.T, make func(t *testing.T) Fixture) {
 		{"segments come back byte for byte", wholeSegments},
 		{"a segment closed early is filled with zeroes", earlyClose},
 		{"an early segment goes on at its offset or is refused", resume},
+		{"an early segment can be begun again if it has a name that tells", again},
 		{"an offset beyond the segment is refused", badOffset},
 		{"nothing is written beyond a segment's size", overrun},
 		{"one segment is open at a time", oneOpen},
@@ -73,7 +77,11 @@ func earlyClose(t *testing.T, f Fixture) {
 	open(t, f, first, 0)
 	write(t, f, want[:12345])
 	closeSegment(t, f)
-	clear(want[12345:])
+	if f.Short {
+		want = want[:12345]
+	} else {
+		clear(want[12345:])
+	}
 	compare(t, f, map[string][]byte{first + f.Partial: want})
 }
 
@@ -94,6 +102,20 @@ func resume(t *testing.T, f Fixture) {
 	}
 	write(t, f, want[8192:])
 	closeSegment(t, f)
+	compare(t, f, map[string][]byte{first: want})
+}
+
+func again(t *testing.T, f Fixture) {
+	if f.Partial == "" {
+		compare(t, f, nil)
+		return
+	}
+	want := content(1)
+	for _, n := range []int{300000, 200000, 400000, SegmentSize} {
+		open(t, f, first, 0)
+		write(t, f, want[:n])
+		closeSegment(t, f)
+	}
 	compare(t, f, map[string][]byte{first: want})
 }
 
