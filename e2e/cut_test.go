@@ -1,0 +1,68 @@
+//go:build unix
+
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/pgtest"
+)
+
+// A connection that is cut, wherever that is, ends the backup with one error
+// and nothing left. Where the phases of a backup are is known from a backup
+// that is not cut.
+func TestCutConnections(t *testing.T) {
+	onMajors(t, []int{10, 15, 18}, func(t *testing.T, major int) {
+		s := pgtest.Start(t, major)
+		pgtest.Fill(t, s, 2<<20)
+		for _, format := range []string{"-Fp", "-Ft"} {
+			t.Run(format, func(t *testing.T) {
+				// A backup through a proxy of its own, and the proxy.
+				backup := func(t *testing.T, dir string, prepare func(*pgfake.Proxy)) (outcome, *pgfake.Proxy) {
+					proxy := pgfake.NewProxy(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
+					prepare(proxy)
+					return run(t, pgbasin, "backup", "-D", dir, "-cfast", "-N", format,
+						"-h", proxy.Host(), "-p", strconv.Itoa(proxy.Port()), "-U", "postgres"), proxy
+				}
+				o, proxy := backup(t, filepath.Join(pgtest.TempDir(t), "whole"), func(*pgfake.Proxy) {})
+				o.quiet(t)
+				traffic := proxy.Traffic()
+				if len(traffic) != 2 {
+					t.Fatalf("%d connections, want 2", len(traffic))
+				}
+				base, wal := traffic[0].FromServer, traffic[1].FromServer
+				for _, c := range []struct {
+					name  string
+					conn  int
+					bytes int64
+				}{
+					{"before its first answer", 0, 0},
+					{"while it is made", 0, 100},
+					{"before the backup begins", 0, 700},
+					{"early in an archive", 0, base / 20},
+					{"in an archive", 0, base / 2},
+					{"in the manifest", 0, base - 20<<10},
+					{"after the manifest", 0, base - 60},
+					{"for the WAL, while it is made", 1, 100},
+					{"for the WAL, early", 1, wal / 20},
+					{"for the WAL, in the middle", 1, wal / 2},
+				} {
+					for _, kind := range []pgfake.CloseKind{pgfake.FIN, pgfake.RST} {
+						t.Run(fmt.Sprintf("%s/%v", c.name, kind), func(t *testing.T) {
+							p := newPlace(t, kind == pgfake.RST)
+							o, _ := backup(t, p.dir, func(proxy *pgfake.Proxy) { proxy.CutAfter(c.conn, c.bytes, kind) })
+							o.failed(t)
+							p.unchanged(t)
+						})
+					}
+				}
+			})
+		}
+		noSlots(t, s)
+	})
+}
