@@ -3,6 +3,7 @@ package walstream
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +26,8 @@ const freshSuffix = ".new"
 // Sync flushes the compression, so that all that was written before can be had
 // from the file.
 type Compressed struct {
-	d *Directory // what is not a segment, and the state of failed syncs
-	a codec.Algorithm
+	d    *Directory // what is not a segment, and the state of failed syncs
+	spec codec.Spec
 
 	seg     Segment
 	at      int64
@@ -38,7 +39,7 @@ type Compressed struct {
 	// mu protects the compressor and what is below. The file is changed by the
 	// goroutine that writes alone, which therefore may read it.
 	mu   sync.Mutex
-	z    compressor
+	z    *codec.Writer
 	file *os.File
 	// dirty tells that something was written since the last flush.
 	dirty bool
@@ -47,12 +48,16 @@ type Compressed struct {
 // NewCompressed makes a Compressed, with Partial taken as set and ZeroFill as not
 // set. The caller closes it.
 func NewCompressed(o DirectoryOptions, s codec.Spec) (*Compressed, error) {
-	z, err := newCompressor(s)
+	if s.Algorithm == codec.None {
+		return nil, errors.New("a directory of compressed WAL needs a compression")
+	}
+	z, err := codec.NewWriter(io.Discard, s)
 	if err != nil {
 		return nil, err
 	}
+	z.Abort()
 	o.Partial = true
-	return &Compressed{d: NewDirectory(o), a: s.Algorithm, z: z}, nil
+	return &Compressed{d: NewDirectory(o), spec: s}, nil
 }
 
 // OpenSegment implements Sink.
@@ -66,7 +71,7 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 	if seg.Offset != 0 {
 		return fmt.Errorf("could not open write-ahead log file %q: it is compressed and cannot go on at offset %d", seg.Name, seg.Offset)
 	}
-	partial := filepath.Join(c.d.o.Path, seg.Name+c.a.Suffix()+PartialSuffix)
+	partial := filepath.Join(c.d.o.Path, seg.Name+c.spec.Algorithm.Suffix()+PartialSuffix)
 	before, err := c.settle(partial, seg.Size)
 	if err != nil {
 		return err
@@ -88,9 +93,12 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 			return errors.Join(err, closeFile(f))
 		}
 	}
+	z, err := codec.NewWriter(patientFile{c.d, f}, c.spec)
+	if err != nil {
+		return errors.Join(err, closeFile(f))
+	}
 	c.mu.Lock()
-	c.file, c.dirty = f, false
-	c.z.Reset(patientFile{c.d, f})
+	c.file, c.z, c.dirty = f, z, false
 	c.mu.Unlock()
 	c.seg, c.at, c.partial, c.before = seg, 0, partial, before
 	return nil
@@ -117,7 +125,7 @@ func (c *Compressed) settle(partial string, size int64) (int64, error) {
 // received is how much can be had from a partial file, 0 if there is none. Such
 // a file may end anywhere.
 func (c *Compressed) received(path string, size int64) (int64, error) {
-	n, err := decompress(path, c.a, size)
+	n, err := decompress(path, c.spec.Algorithm, size)
 	var failed *fs.PathError
 	if errors.As(err, &failed) && !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("could not read write-ahead log file %q: %w", path, err)
@@ -186,7 +194,7 @@ func (c *Compressed) CloseSegment() error {
 func (c *Compressed) name(path string) error {
 	target := c.partial
 	if c.at == c.seg.Size {
-		target = filepath.Join(c.d.o.Path, c.seg.Name+c.a.Suffix())
+		target = filepath.Join(c.d.o.Path, c.seg.Name+c.spec.Algorithm.Suffix())
 	}
 	switch {
 	case c.at < c.before:
@@ -255,5 +263,6 @@ func (c *Compressed) Close() error {
 	if f == nil {
 		return c.d.Close()
 	}
+	c.z.Abort()
 	return errors.Join(closeFile(f), c.d.Close())
 }
