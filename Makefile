@@ -45,9 +45,10 @@ fuzz:
 		done; \
 	done
 
-# Ratios against the installed PostgreSQL tools, both in one run.
+# Ratios against the installed PostgreSQL tools, both in one run; with QUICK=1
+# for about a minute.
 bench: build
-	go run ./e2e/bench
+	go run ./e2e/bench $(if $(QUICK),-quick)
 
 cross:
 	@set -e; for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \

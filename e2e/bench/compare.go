@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -15,10 +17,21 @@ type result struct {
 	ours, reference []measurement
 }
 
-// compare runs both programs in turns, and in every other pair the reference
-// first. The first runs, which bring files into memory, do not count.
-func (b *bench) compare(ctx context.Context, s *pgtest.Server, r *row) (result, error) {
-	res := result{row: r}
+// compare measures rows one after the other.
+func (b *bench) compare(ctx context.Context, s *pgtest.Server, rows []row) ([]result, error) {
+	results := make([]result, len(rows))
+	for i := range rows {
+		results[i].row = &rows[i]
+		if err := b.pairs(ctx, s, &results[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", rows[i].work, err)
+		}
+	}
+	return results, nil
+}
+
+// pairs runs both programs in turns, in every other pair the reference first.
+// The first runs, which bring files into memory, do not count.
+func (b *bench) pairs(ctx context.Context, s *pgtest.Server, res *result) error {
 	for pair := 0; pair <= b.o.pairs; pair++ {
 		var ours, reference measurement
 		turns := []struct {
@@ -30,8 +43,8 @@ func (b *bench) compare(ctx context.Context, s *pgtest.Server, r *row) (result, 
 		}
 		for _, t := range turns {
 			var err error
-			if *t.m, err = b.backup(ctx, s, t.program, nil, r); err != nil {
-				return res, err
+			if *t.m, err = b.backup(ctx, s, t.program, nil, res.row); err != nil {
+				return err
 			}
 		}
 		name := "warm-up"
@@ -40,24 +53,24 @@ func (b *bench) compare(ctx context.Context, s *pgtest.Server, r *row) (result, 
 			res.ours, res.reference = append(res.ours, ours), append(res.reference, reference)
 		}
 		fmt.Fprintf(b.log, "%s, %s: pgbasin %.2f s, pg_basebackup %.2f s, ratio %.2f\n",
-			r.work, name, ours.wall.Seconds(), reference.wall.Seconds(), ours.wall.Seconds()/reference.wall.Seconds())
+			res.row.work, name, ours.wall.Seconds(), reference.wall.Seconds(), ours.wall.Seconds()/reference.wall.Seconds())
 	}
-	return res, nil
+	return nil
 }
 
-// peaks measures the peak memory of peakRows, in bytes.
-func (b *bench) peaks(ctx context.Context, s *pgtest.Server) ([]int64, error) {
-	peaks := make([]int64, len(peakRows))
-	for i := range peakRows {
-		r := &peakRows[i]
-		for range peakRuns {
-			m, err := b.backup(ctx, s, b.pgbasin, []string{"backup"}, r)
+// peaks measures the peak memory of pgbasin by its own name, in bytes: for
+// each row the highest of several runs.
+func (b *bench) peaks(ctx context.Context, s *pgtest.Server, rows []row) ([]int64, error) {
+	peaks := make([]int64, len(rows))
+	for i := range rows {
+		for range b.o.pairs {
+			m, err := b.backup(ctx, s, b.pgbasin, []string{"backup"}, &rows[i])
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", r.work, err)
+				return nil, fmt.Errorf("%s: %w", rows[i].work, err)
 			}
 			peaks[i] = max(peaks[i], m.memory)
 		}
-		fmt.Fprintf(b.log, "%s: peak memory %.1f MiB\n", r.work, mebibytes(peaks[i]))
+		fmt.Fprintf(b.log, "%s: peak memory %.1f MiB\n", rows[i].work, mebibytes(peaks[i]))
 	}
 	return peaks, nil
 }
@@ -71,6 +84,10 @@ func (b *bench) backup(ctx context.Context, s *pgtest.Server, program string, be
 	}
 	args := append(before[:len(before):len(before)], r.args...)
 	args = append(args, "-D", output, "-d", s.DSN(), "-c", "fast")
+	if !r.stdout {
+		// What earlier runs wrote must not be written to the disk at this one's cost.
+		unix.Sync()
+	}
 	m, err := measure(ctx, b.dir, program, args...)
 	if err != nil || r.stdout {
 		return m, err

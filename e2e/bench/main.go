@@ -39,16 +39,15 @@ type options struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the cleaning up, too.
-	context.AfterFunc(ctx, stop)
+	defer stop()
 	o, err := parse(os.Args[1:])
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
 	if err == nil {
 		err = run(ctx, o, os.Stdout, os.Stderr)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -93,6 +92,11 @@ func parse(args []string) (*options, error) {
 // run measures and prints the results to out. What goes on meanwhile is
 // printed to log.
 func run(ctx context.Context, o *options, out, log io.Writer) (err error) {
+	sizes, peaks := [2]int64{o.small, o.size}, [2][]int64{}
+	compared, watched := o.choose(rows), o.choose(peakRows)
+	if len(compared)+len(watched) == 0 {
+		return fmt.Errorf("no row has a name that matches %s", o.rows)
+	}
 	b, err := newBench(o, log)
 	if err != nil {
 		return err
@@ -103,39 +107,46 @@ func run(ctx context.Context, o *options, out, log io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, about)
+	fmt.Fprint(out, about)
 
-	var small, large []int64
-	err = b.withServer(ctx, o.small, func(s *pgtest.Server) error {
-		small, err = b.peaks(ctx, s)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var results []result
-	err = b.withServer(ctx, o.size, func(s *pgtest.Server) error {
-		if large, err = b.peaks(ctx, s); err != nil {
+	if len(watched) > 0 {
+		err := b.withServer(ctx, o.small, func(s *pgtest.Server) (err error) {
+			peaks[0], err = b.peaks(ctx, s, watched)
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		for i := range rows {
-			if r := &rows[i]; o.rows.MatchString(r.work) {
-				measured, err := b.compare(ctx, s, r)
-				if err != nil {
-					return fmt.Errorf("%s: %w", r.work, err)
-				}
-				results = append(results, measured)
-			}
+	}
+	var results []result
+	err = b.withServer(ctx, o.size, func(s *pgtest.Server) (err error) {
+		if peaks[1], err = b.peaks(ctx, s, watched); err != nil {
+			return err
 		}
-		return nil
+		results, err = b.compare(ctx, s, compared)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "database of %d MB, %d pairs of runs, medians:\n\n", o.size/mb, o.pairs)
-	if err := printResults(out, results); err != nil {
-		return err
+	if len(compared) > 0 {
+		fmt.Fprintf(out, "\ndatabase of %d MB, %d runs of each program, medians\n\n", o.size/mb, o.pairs)
+		err = printResults(out, results)
 	}
-	fmt.Fprintln(out)
-	return printPeaks(out, []int64{o.small, o.size}, [][]int64{small, large})
+	if len(watched) > 0 && err == nil {
+		fmt.Fprintln(out)
+		err = printPeaks(out, watched, sizes, peaks)
+	}
+	return err
+}
+
+// choose returns those of the rows that are to be measured.
+func (o *options) choose(all []row) []row {
+	var chosen []row
+	for _, r := range all {
+		if o.rows.MatchString(r.work) {
+			chosen = append(chosen, r)
+		}
+	}
+	return chosen
 }

@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // measurement is what one run of a program took, with its children.
@@ -28,8 +26,6 @@ type measurement struct {
 // measure runs a program whose temporary files go to dir and whose standard
 // output goes to /dev/null.
 func measure(ctx context.Context, dir, program string, args ...string) (measurement, error) {
-	// What earlier runs wrote must not be written to the disk at this one's cost.
-	unix.Sync()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	var stderr bytes.Buffer

@@ -47,7 +47,5 @@ var peakRows = []row{
 	{work: "pgbasin backup -Ft", args: []string{"-Ft"}},
 }
 
-const (
-	peakBound = 64 << 20 // bytes
-	peakRuns  = 3        // of which the highest counts
-)
+// peakBound is in bytes. Of several runs the highest peak counts.
+const peakBound = 64 << 20

@@ -6,27 +6,27 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
+	"strings"
 )
 
 // measures are the lines of each row of the table.
 var measures = []struct {
-	name   string
-	format string
-	of     func(*measurement) float64
-	goal   func(*goals) float64
+	name string
+	of   func(*measurement) float64
+	goal func(*goals) float64 // nil if no row has one
 }{
-	{"wall, s", "%.2f", func(m *measurement) float64 { return m.wall.Seconds() }, func(g *goals) float64 { return g.wall }},
-	{"user+sys, s", "%.2f", func(m *measurement) float64 { return m.cpu.Seconds() }, nil},
-	{"peak memory, MiB", "%.1f", func(m *measurement) float64 { return mebibytes(m.memory) }, nil},
-	{"output, MiB", "%.1f", func(m *measurement) float64 { return mebibytes(m.size) }, func(g *goals) float64 { return g.size }},
+	{"wall, s", func(m *measurement) float64 { return m.wall.Seconds() }, func(g *goals) float64 { return g.wall }},
+	{"user+sys, s", func(m *measurement) float64 { return m.cpu.Seconds() }, nil},
+	{"peak memory, MiB", func(m *measurement) float64 { return mebibytes(m.memory) }, nil},
+	{"output, MiB", func(m *measurement) float64 { return mebibytes(m.size) }, func(g *goals) float64 { return g.size }},
 }
 
 // printResults prints medians and the median, the lowest and the highest of
 // the pairs' ratios.
 func printResults(w io.Writer, results []result) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "work\t\tpgbasin\tpg_basebackup\tratio\tlowest\thighest\tgoal")
+	p := &printer{w: w}
+	line := func(cells ...any) { p.line("%-19s %-18s %9s %15s %8s %8s %8s  %s", cells...) }
+	line("work", "", "pgbasin", "pg_basebackup", "ratio", "lowest", "highest", "goal")
 	for i := range results {
 		r := &results[i]
 		name := r.row.work
@@ -41,17 +41,18 @@ func printResults(w io.Writer, results []result) error {
 			if m.goal != nil {
 				goal = judge(ratio, m.goal(&r.row.goals))
 			}
-			fmt.Fprintf(t, "%s\t%s\t"+m.format+"\t"+m.format+"\t%.2f\t%.2f\t%.2f\t%s\n", name, m.name,
-				median(ours), median(reference), ratio, slices.Min(ratios), slices.Max(ratios), goal)
+			line(name, m.name, number(median(ours)), number(median(reference)),
+				number(ratio), number(slices.Min(ratios)), number(slices.Max(ratios)), goal)
 			name = ""
 		}
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(w, "\npgbasin compares every file with the manifest as it arrives, and pg_basebackup does not.")
-	return err
+	p.line("")
+	p.line("pgbasin compares every file with the manifest as it arrives, and pg_basebackup does not.")
+	return p.err
 }
+
+// missed marks a goal.
+const missed = "  MISSED"
 
 // judge is what stands in the column for the goal; 0 is none.
 func judge(ratio, goal float64) string {
@@ -59,34 +60,57 @@ func judge(ratio, goal float64) string {
 	case goal == 0:
 		return ""
 	case ratio > goal:
-		return fmt.Sprintf("<= %.2f  MISSED", goal)
+		return fmt.Sprintf("<= %.2f", goal) + missed
 	}
 	return fmt.Sprintf("<= %.2f", goal)
 }
 
-// printPeaks prints the peak memory of peakRows; peaks has a list of them for
-// each of the databases' sizes.
-func printPeaks(w io.Writer, sizes []int64, peaks [][]int64) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "peak memory, MiB")
+// printPeaks prints the peak memory of rows, one after the other, with databases
+// of two sizes.
+func printPeaks(w io.Writer, rows []row, sizes [2]int64, peaks [2][]int64) error {
+	p := &printer{w: w}
+	head := fmt.Sprintf("%-38s", "peak memory, MiB, for a database of")
 	for _, size := range sizes {
-		fmt.Fprintf(t, "\tof %d MB", size/mb)
+		head += fmt.Sprintf(" %9s", fmt.Sprintf("%d MB", size/mb))
 	}
-	fmt.Fprintln(t, "\tgoal")
-	for i := range peakRows {
-		fmt.Fprint(t, peakRows[i].work)
+	p.line("%s  goal", head)
+	for i := range rows {
+		text := fmt.Sprintf("%-38s", rows[i].work)
 		var highest int64
-		for _, p := range peaks {
-			fmt.Fprintf(t, "\t%.1f", mebibytes(p[i]))
-			highest = max(highest, p[i])
+		for _, of := range peaks {
+			text += fmt.Sprintf(" %9s", number(mebibytes(of[i])))
+			highest = max(highest, of[i])
 		}
-		goal := fmt.Sprintf("< %d", peakBound>>20)
+		text += fmt.Sprintf("  < %d", peakBound>>20)
 		if highest >= peakBound {
-			goal += "  MISSED"
+			text += missed
 		}
-		fmt.Fprintf(t, "\t%s\n", goal)
+		p.line("%s", text)
 	}
-	return t.Flush()
+	return p.err
+}
+
+// printer prints lines without blanks at their ends, until an error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, cells ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, cells...), " "))
+	}
+}
+
+// number prints three digits, or all those before the point.
+func number(v float64) string {
+	switch {
+	case v < 9.995:
+		return fmt.Sprintf("%.2f", v)
+	case v < 99.95:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
