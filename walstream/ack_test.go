@@ -44,9 +44,11 @@ func (l *ledger) Sync() (bool, error) {
 	l.syncs++
 	if durable {
 		l.durable[written] = true
-		// A sync that began after a segment was closed, and found more, covers
-		// the segment all the same.
-		l.durable[written-written%segmentSize] = true
+		// A sync that began after segments were closed, and found more, covers
+		// them all the same.
+		for end := written - written%segmentSize; end > 0 && !l.durable[end]; end -= segmentSize {
+			l.durable[end] = true
+		}
 	}
 	return durable, err
 }

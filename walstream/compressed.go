@@ -266,3 +266,5 @@ func (c *Compressed) Close() error {
 	c.z.Abort()
 	return errors.Join(closeFile(f), c.d.Close())
 }
+
+func (c *Compressed) failed() error { return c.d.failed() }

@@ -61,15 +61,22 @@ type Options struct {
 type Observer struct {
 	SegmentFinished  func(timeline uint32, end lsn.LSN)
 	TimelineSwitched func(timeline uint32, at lsn.LSN)
+	// SegmentLeft tells of a segment that is closed in good order before it is
+	// whole, at the stop point or the end of a timeline.
+	SegmentLeft func(name string)
 }
 
 // Progress is how far a Receiver is. After Run has returned, Timeline and
 // Written are where another Receiver can go on with the same sink.
 type Progress struct {
 	Timeline  uint32
+	Received  lsn.LSN // everything before has arrived
 	Written   lsn.LSN // everything before is in the sink
 	Flushed   lsn.LSN // everything before is durable; 0 = not known
 	ServerEnd lsn.LSN // what the server had when it sent its last message; 0 = not known
+	// CaughtUp is when everything that the server had was last known to have
+	// arrived; zero if it never was.
+	CaughtUp time.Time
 }
 
 // Receiver streams WAL into a sink, once.
@@ -80,6 +87,8 @@ type Receiver struct {
 	stop      atomic.Uint64 // the stop point; 0 = none yet
 	timeline  atomic.Uint32
 	serverEnd atomic.Uint64
+	received  atomic.Uint64
+	caughtUp  atomic.Int64 // Unix nanoseconds; 0 = never
 	status    reporter
 
 	// The rest is for the goroutine of Run.
@@ -116,6 +125,7 @@ func newReceiver(o Options) *Receiver {
 	r.timeline.Store(o.Timeline)
 	r.status.interval = o.StatusInterval
 	r.status.write.Store(uint64(o.Start))
+	r.received.Store(uint64(o.Start))
 	r.pos = o.Start
 	return r
 }
@@ -142,11 +152,25 @@ func (r *Receiver) Stop() { r.StopAt(1) }
 func (r *Receiver) Progress() Progress {
 	// Flushed first: it never exceeds a Written that is read later.
 	flush := r.status.flush.Load()
-	return Progress{
+	p := Progress{
 		Timeline:  r.timeline.Load(),
 		Flushed:   lsn.LSN(flush),
 		Written:   lsn.LSN(r.status.write.Load()),
+		Received:  lsn.LSN(r.received.Load()),
 		ServerEnd: lsn.LSN(r.serverEnd.Load()),
+	}
+	if t := r.caughtUp.Load(); t != 0 {
+		p.CaughtUp = time.Unix(0, t)
+	}
+	return p
+}
+
+// heard notes what a message told of the server's end, and what has arrived.
+func (r *Receiver) heard(end, received lsn.LSN) {
+	r.serverEnd.Store(uint64(end))
+	r.received.Store(uint64(received))
+	if received >= end {
+		r.caughtUp.Store(time.Now().UnixNano())
 	}
 }
 

@@ -82,6 +82,9 @@ func (r *Receiver) receive(rep replication) (next *replproto.TimelineSwitch, err
 // there.
 func (r *Receiver) messages(rep replication) (done bool, err error) {
 	r.status.working()
+	if err := r.takeUp(); err != nil {
+		return false, err
+	}
 	for {
 		if !rep.Buffered() {
 			// Nothing more without waiting: the batch ends.
@@ -109,10 +112,10 @@ func (r *Receiver) messages(rep replication) (done bool, err error) {
 		}
 		switch m := m.(type) {
 		case *replproto.XLogData:
-			r.serverEnd.Store(uint64(m.ServerEnd))
+			r.heard(m.ServerEnd, m.Start+lsn.LSN(len(m.Data)))
 			err = r.data(m, rep.Buffered())
 		case *replproto.Keepalive:
-			r.serverEnd.Store(uint64(m.ServerEnd))
+			r.heard(m.ServerEnd, r.pos)
 			if m.ReplyRequested {
 				err = r.reply()
 			}
@@ -124,6 +127,17 @@ func (r *Receiver) messages(rep replication) (done bool, err error) {
 			return true, nil
 		}
 	}
+}
+
+// takeUp opens a segment that is gone on with in its middle, if flush positions
+// are reported. What it has may be all that the server's commits wait for: it is
+// to be synced, again perhaps, and reported without waiting for more.
+func (r *Receiver) takeUp() error {
+	if !r.reports || wal.SegmentOffset(r.pos, r.o.SegmentSize) == 0 {
+		return nil
+	}
+	r.unsynced = true
+	return r.openSegment()
 }
 
 // data takes a piece of WAL, which must begin where the last one ended. more
@@ -220,13 +234,17 @@ func (r *Receiver) closeSegment() error {
 		return err
 	}
 	r.open = false
+	whole := wal.SegmentOffset(r.pos, r.o.SegmentSize) == 0
+	if f := r.o.Observer.SegmentLeft; f != nil && !whole {
+		f(r.name)
+	}
 	if err := r.o.Sink.CloseSegment(); err != nil {
 		// None of it counts as received, so that whoever goes on from here
 		// makes the segment again.
 		r.status.write.Store(uint64(r.start))
 		return r.fromSink(err)
 	}
-	if wal.SegmentOffset(r.pos, r.o.SegmentSize) != 0 {
+	if !whole {
 		return nil
 	}
 	if err := r.markDone(r.name); err != nil {

@@ -1,0 +1,48 @@
+package walstream
+
+import (
+	"errors"
+
+	"github.com/pgbasin/pgbasin/replproto"
+)
+
+// final marks an error that ends an archive.
+type final struct{ error }
+
+func (f *final) Unwrap() error { return f.error }
+
+// SQLSTATEs of refusals that stay.
+const (
+	codeUndefinedFile        = "58P01" // WAL or a history that was removed
+	codeObjectNotInState     = "55000" // a slot that was invalidated, or is not a physical one
+	codeInsufficientRight    = "42501"
+	codeInvalidAuthorization = "28000"
+	codeInvalidPassword      = "28P01"
+)
+
+// permanent tells whether another attempt would end in the same way.
+func permanent(err error) bool {
+	var (
+		marked      *final
+		diverged    *DivergedError
+		slot        *SlotError
+		unsupported *replproto.UnsupportedError
+		server      *replproto.ServerError
+	)
+	switch {
+	case errors.As(err, &marked), errors.As(err, &diverged), errors.As(err, &slot), errors.As(err, &unsupported), errors.Is(err, ErrSystemChanged):
+		return true
+	case errors.As(err, &server):
+		switch server.Code {
+		case codeUndefinedFile, codeObjectNotInState, codeInsufficientRight, codeInvalidAuthorization, codeInvalidPassword, replproto.CodeUndefinedObject:
+			return true
+		}
+	}
+	return false
+}
+
+// broken tells whether err is a failed sync: what should be durable may not be.
+func broken(err error) bool {
+	var marked *final
+	return errors.As(err, &marked)
+}
