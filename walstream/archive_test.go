@@ -212,7 +212,7 @@ func TestArchiveGoesOnAtTheByteAfterALoss(t *testing.T) {
 				t.Errorf("status %+v", st)
 			}
 			a.stop(t)
-			if said := a.all(); strings.Count(said, "waiting 1s") != 2 || strings.Count(said, "lost: ") != 2 {
+			if said := a.all(); strings.Count(said, "waiting ") != 2 || strings.Count(said, "lost: ") != 2 {
 				t.Errorf("said %s", said)
 			}
 			resumed := 0
