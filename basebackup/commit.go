@@ -3,6 +3,7 @@ package basebackup
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +22,23 @@ func createFile(path string, mode fs.FileMode) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("could not set permissions on file %q: %w", path, err), f.Close())
 	}
 	return f, nil
+}
+
+// createManifest makes the file for the manifest, which is not called so yet.
+func createManifest(dir string, mode fs.FileMode) (io.WriteCloser, error) {
+	f, err := createFile(filepath.Join(dir, replproto.ManifestName+heldSuffix), mode)
+	return manifestFile{f}, err
+}
+
+// manifestFile names the file in errors as the others are named.
+type manifestFile struct{ *os.File }
+
+func (m manifestFile) Write(p []byte) (int, error) {
+	n, err := m.File.Write(p)
+	if err != nil {
+		return n, fmt.Errorf("could not write to file %q: %w", m.Name(), err)
+	}
+	return n, nil
 }
 
 // commitFile gives a file its final name.

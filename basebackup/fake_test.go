@@ -50,7 +50,7 @@ var (
 	plainForm = form{
 		name: "plain",
 		make: func(path string, _ io.Writer) basebackup.Destination {
-			return basebackup.Plain(basebackup.PlainOptions{Path: path, Sync: durable.Fsync})
+			return basebackup.Plain(basebackup.PlainOptions{Path: path, Sync: durable.NoSync})
 		},
 		read: func(t *testing.T, path string, _ *bytes.Buffer) map[string]string { return readTree(t, path) },
 	}
@@ -71,7 +71,7 @@ func tarForm(a codec.Algorithm) form {
 	return form{
 		name: "tar" + a.Suffix(),
 		make: func(path string, _ io.Writer) basebackup.Destination {
-			return basebackup.TarDirectory(basebackup.TarOptions{Path: path, Compression: codec.Spec{Algorithm: a}})
+			return basebackup.TarDirectory(basebackup.TarOptions{Path: path, Compression: codec.Spec{Algorithm: a}, Sync: durable.NoSync})
 		},
 		read: func(t *testing.T, path string, _ *bytes.Buffer) map[string]string { return readTarDirectory(t, path) },
 	}

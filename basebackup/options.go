@@ -67,6 +67,11 @@ type Options struct {
 	Observer Observer
 }
 
+// StepCheckpoint is what Observer.Info gets when the server is asked for the
+// backup. Until the next step the server is at its checkpoint, which may take
+// minutes unless Options.FastCheckpoint is set.
+const StepCheckpoint = "initiating base backup, waiting for checkpoint to complete"
+
 // Observer is told what happens. Any of its functions may be nil; Notice and
 // Warning may be called from several goroutines at once.
 type Observer struct {

@@ -226,11 +226,11 @@ func (d *plain) wal() (walSink, error) {
 	sink := walstream.NewDirectory(walstream.DirectoryOptions{
 		Path: dir, NoSync: d.o.Sync == durable.NoSync, FileMode: d.s.fileMode, DirMode: d.s.dirMode,
 	})
-	return walSink{sink, sink.Close}, nil
+	return walSink{Sink: sink, close: sink.Close, abort: func() { sink.Close() }}, nil
 }
 
 func (d *plain) manifest() (io.WriteCloser, error) {
-	return createFile(filepath.Join(d.o.Path, replproto.ManifestName+heldSuffix), d.s.fileMode)
+	return createManifest(d.o.Path, d.s.fileMode)
 }
 
 func (d *plain) finish(complete bool) error {

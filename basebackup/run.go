@@ -39,6 +39,10 @@ func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
 	b := &backup{o: &o, d: d, cancel: cancel, result: &Result{Label: o.Label}}
 	started := time.Now()
 	err := b.run(ctx)
+	if err != nil && !b.kept && ctx.Err() != nil {
+		// What ended the backup, not where that happened to find it.
+		err = context.Cause(ctx)
+	}
 	b.result.Duration = time.Since(started)
 	if err != nil && !b.kept {
 		return nil, err
@@ -135,7 +139,7 @@ func (b *backup) verifies() bool { return b.s.withManifest && !b.o.NoVerify && b
 // name.
 func (b *backup) transfer(ctx context.Context) error {
 	observer := &b.o.Observer
-	observer.info("initiating base backup, waiting for checkpoint to complete")
+	observer.info(StepCheckpoint)
 	bb, err := b.conn.BaseBackup(ctx, b.command())
 	if err != nil {
 		return err

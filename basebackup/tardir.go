@@ -1,11 +1,8 @@
 package basebackup
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/codec"
@@ -64,7 +61,7 @@ func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 	if d.s.onFile != nil {
 		d.s.onFile(path)
 	}
-	s := stream{path: final, raw: f, finish: f.Close, release: func() { f.Close() }}
+	s := stream{path: final, raw: f, finish: f.Close, release: f.abort}
 	if a.Tablespace.OID != 0 || emptyInjection(d.s.injection) {
 		return s, nil
 	}
@@ -76,29 +73,20 @@ func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 }
 
 func (d *tarDirectory) wal() (walSink, error) {
-	path := filepath.Join(d.o.Path, d.s.walDirectory+".tar"+d.o.Compression.Algorithm.Suffix())
-	o := walstream.TarOptions{FileMode: d.s.fileMode}
-	var out io.WriteCloser
-	if d.o.Compression.Algorithm == codec.None {
-		// Nothing is held back between the segments and the file, so that
-		// what was received can be made durable and acknowledged.
-		f, err := createFile(path, d.s.fileMode)
-		if err != nil {
-			return walSink{}, err
-		}
-		if d.o.Sync != durable.NoSync {
-			o.Sync = func() error { return durable.Datasync(f) }
-		}
-		out = f
-	} else {
-		f, err := d.create(path)
-		if err != nil {
-			return walSink{}, err
-		}
-		out = f
+	f, err := d.create(filepath.Join(d.o.Path, d.s.walDirectory+".tar"+d.o.Compression.Algorithm.Suffix()))
+	if err != nil {
+		return walSink{}, err
 	}
-	w := tarstream.NewWriter(out)
-	return walSink{walstream.NewTar(w, o), func() error { return errors.Join(w.Close(), out.Close()) }}, nil
+	w := tarstream.NewWriter(f)
+	o := walstream.TarOptions{FileMode: d.s.fileMode}
+	if d.o.Sync != durable.NoSync {
+		o.Sync = f.sync
+	}
+	return walSink{
+		Sink:  walstream.NewTar(w, o),
+		close: func() error { return errors.Join(w.Close(), f.Close()) },
+		abort: f.abort,
+	}, nil
 }
 
 func (d *tarDirectory) create(path string) (*compressedFile, error) {
@@ -110,7 +98,7 @@ func (d *tarDirectory) create(path string) (*compressedFile, error) {
 }
 
 func (d *tarDirectory) manifest() (io.WriteCloser, error) {
-	return createFile(filepath.Join(d.o.Path, replproto.ManifestName+heldSuffix), d.s.fileMode)
+	return createManifest(d.o.Path, d.s.fileMode)
 }
 
 func (d *tarDirectory) finish(complete bool) error {
@@ -128,68 +116,3 @@ func (d *tarDirectory) finish(complete bool) error {
 }
 
 func (d *tarDirectory) abort() { abandon(d.dirs, d.o.NoClean, d.s) }
-
-// fileBuffer gathers the small writes of tar headers and of compressors. Data
-// that is larger goes past it.
-const fileBuffer = 256 << 10
-
-// compressedFile is a file with a compressor in front.
-type compressedFile struct {
-	file   *os.File
-	buf    *bufio.Writer
-	codec  io.WriteCloser
-	closed bool
-	synced int64 // writeback has been started up to here
-	size   int64
-}
-
-func compressTo(f *os.File, spec codec.Spec) (*compressedFile, error) {
-	c := &compressedFile{file: f}
-	c.buf = bufio.NewWriterSize((*writebackFile)(c), fileBuffer)
-	w, err := codec.NewWriter(c.buf, spec)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	c.codec = w
-	return c, nil
-}
-
-func (c *compressedFile) Write(p []byte) (int, error) {
-	n, err := c.codec.Write(p)
-	if err != nil {
-		return n, fmt.Errorf("could not write to file %q: %w", c.file.Name(), err)
-	}
-	return n, nil
-}
-
-// Close is part of the write: what the compressor and the buffer still hold
-// must reach the file. Closing again does nothing.
-func (c *compressedFile) Close() error {
-	if c.closed {
-		return nil
-	}
-	c.closed = true
-	err := c.codec.Close()
-	if err == nil {
-		err = c.buf.Flush()
-	}
-	if err := errors.Join(err, c.file.Close()); err != nil {
-		return fmt.Errorf("could not write to file %q: %w", c.file.Name(), err)
-	}
-	return nil
-}
-
-// writebackFile starts writing to the device early, so that the sync at the
-// end finds little left to do.
-type writebackFile compressedFile
-
-const writebackStep = 8 << 20
-
-func (w *writebackFile) Write(p []byte) (int, error) {
-	n, err := w.file.Write(p)
-	if w.size += int64(n); w.size-w.synced >= writebackStep {
-		durable.StartWriteback(w.file, w.synced, w.size-w.synced)
-		w.synced = w.size
-	}
-	return n, err
-}

@@ -26,8 +26,7 @@ type tarOne struct {
 	w           io.Writer
 	compression codec.Spec
 	s           *site
-	gate        *gate
-	codec       io.WriteCloser
+	codec       *codec.Writer
 	tar         *tarstream.Writer // nil while bytes go through as they are
 	spool       *spool
 }
@@ -35,23 +34,17 @@ type tarOne struct {
 func (d *tarOne) plain() bool { return false }
 
 func (d *tarOne) prepare(s *site) error {
-	d.s, d.gate = s, &gate{w: d.w}
+	d.s = s
 	var err error
-	d.codec, err = codec.NewWriter(d.gate, d.compression)
+	d.codec, err = codec.NewWriter(output{d.w}, d.compression)
 	return err
 }
 
-// gate can be shut, so that nothing follows what has been written.
-type gate struct {
-	w    io.Writer
-	shut bool
-}
+// output says of errors where they come from.
+type output struct{ io.Writer }
 
-func (g *gate) Write(p []byte) (int, error) {
-	if g.shut {
-		return 0, os.ErrClosed
-	}
-	n, err := g.w.Write(p)
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
 	if err != nil {
 		return n, fmt.Errorf("could not write the backup to its output: %w", err)
 	}
@@ -78,7 +71,7 @@ func (d *tarOne) archive(a *replproto.Archive) (stream, error) {
 
 func (d *tarOne) wal() (walSink, error) {
 	sink := walstream.NewTar(d.tar, walstream.TarOptions{Prefix: d.s.walDirectory + "/", FileMode: d.s.fileMode})
-	return walSink{sink, func() error { return nil }}, nil
+	return walSink{Sink: sink}, nil
 }
 
 // manifest puts the manifest aside, because a member's size comes before its
@@ -114,11 +107,8 @@ func (d *tarOne) finish(complete bool) error {
 }
 
 func (d *tarOne) abort() {
-	// A compressor that is closed releases its workers, but its trailer would
-	// make the output look whole.
-	d.gate.shut = true
 	if d.codec != nil {
-		d.codec.Close()
+		d.codec.Abort()
 	}
 	d.discard()
 }

@@ -24,6 +24,12 @@ func TestBackupsOfEveryVersionInEveryFormHoldWhatTheServerHas(t *testing.T) {
 	forms := []form{plainForm, tarForm(codec.None), tarForm(codec.Gzip), tarForm(codec.Zstd), tarForm(codec.LZ4), oneForm}
 	methods := map[string]basebackup.WALMethod{"none": basebackup.WALNone, "fetch": basebackup.WALFetch, "stream": basebackup.WALStream}
 	for _, version := range allVersions {
+		forms := forms
+		if major(version) < 11 {
+			// Their segments have 16 MB, which the codecs need not meet six
+			// times over.
+			forms = []form{plainForm, tarForm(codec.None), oneForm}
+		}
 		for _, f := range forms {
 			for method, m := range methods {
 				if m == basebackup.WALStream && (strings.HasPrefix(version, "9.1") || strings.HasPrefix(version, "9.2")) {

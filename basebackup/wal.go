@@ -14,10 +14,12 @@ import (
 	"github.com/pgbasin/pgbasin/walstream"
 )
 
-// walSink is where the streamed WAL goes, and what ends it.
+// walSink is where the streamed WAL goes. It is ended by close when all of it
+// is there, else by abort; both may be nil.
 type walSink struct {
 	walstream.Sink
 	close func() error
+	abort func()
 }
 
 // walStream receives the backup's WAL over a connection of its own. It is
@@ -148,16 +150,13 @@ func (w *walStream) finish(stop lsn.LSN) (int64, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	return int64(w.receiver.Progress().Written - w.begin), w.closeSink()
-}
-
-func (w *walStream) closeSink() error {
-	if w.sink.close == nil {
-		return nil
-	}
+	received := int64(w.receiver.Progress().Written - w.begin)
 	closeSink := w.sink.close
-	w.sink.close = nil
-	return closeSink()
+	w.sink = walSink{}
+	if closeSink == nil {
+		return received, nil
+	}
+	return received, closeSink()
 }
 
 // close ends the stream, wherever it is, and waits for that. After a failure a
@@ -171,7 +170,9 @@ func (w *walStream) close(failed bool) {
 	// Closing the connection also ends a question that is not answered.
 	w.conn.Close()
 	w.idle.end()
-	w.closeSink()
+	if w.sink.abort != nil {
+		w.sink.abort()
+	}
 	if !failed || !w.dropSlot {
 		return
 	}

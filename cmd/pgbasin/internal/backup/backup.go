@@ -140,15 +140,11 @@ func (r *run) destination() basebackup.Destination {
 	})
 }
 
-// checkpointStep is the step of basebackup.Run in which the server is asked for
-// a checkpoint, in pg_basebackup's words.
-const checkpointStep = "initiating base backup, waiting for checkpoint to complete"
-
 func (r *run) info(step string) {
 	if r.o.verbose > 0 {
 		r.p.Info(step)
 	}
-	if step == checkpointStep {
+	if step == basebackup.StepCheckpoint {
 		r.report.Checkpoint()
 		return
 	}
