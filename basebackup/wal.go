@@ -134,7 +134,7 @@ func (w *walStream) start(ctx context.Context, sink walSink, start lsn.LSN, time
 	w.done = make(chan struct{})
 	go func() {
 		defer close(w.done)
-		if w.err = w.receiver.Run(ctx); w.err != nil {
+		if w.err = w.receiver.Run(ctx); w.err != nil && ctx.Err() == nil {
 			w.err = fmt.Errorf("background process terminated unexpectedly: %w", w.err)
 			w.abort(w.err)
 		}
