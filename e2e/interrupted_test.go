@@ -3,11 +3,14 @@
 package e2e
 
 import (
+	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/pgbasin/pgbasin/internal/pgfake"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -117,6 +120,52 @@ func TestServerDies(t *testing.T) {
 			}
 			run.wait(t).failed(t)
 			p.unchanged(t)
+		})
+	}
+}
+
+// A server that says nothing any more does not keep a signal from ending the
+// backup.
+func TestSignalWhileTheServerIsSilent(t *testing.T) {
+	s := startSource(t, 18, sourceConfig{bytes: 4 << 20, rate: 30})
+	for _, format := range []string{"-Fp", "-Ft"} {
+		t.Run(format, func(t *testing.T) {
+			proxy := pgfake.NewProxy(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
+			p := newPlace(t, true)
+			run := &program{path: pgbasin, args: []string{"backup", "-D", p.dir, "-cfast", "-r1M", format,
+				"-h", proxy.Host(), "-p", strconv.Itoa(proxy.Port()), "-U", "postgres"}}
+			run.start(t)
+			arriving(t, run, p.dir)
+			proxy.Stall()
+			defer proxy.Resume()
+			if err := run.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			run.wait(t).failed(t, "SIGTERM")
+			p.unchanged(t)
+		})
+	}
+}
+
+// A directory that a backup is filling is not taken by another one, which does
+// no harm to the first.
+func TestTwoBackupsIntoOneDirectory(t *testing.T) {
+	s := startSource(t, 18, sourceConfig{rate: 30})
+	for _, format := range []string{"-Fp", "-Ft"} {
+		t.Run(format, func(t *testing.T) {
+			p := newPlace(t, true)
+			committed := s.load.Commits()
+			first := &program{path: pgbasin, args: backupTo(s.Server, p.dir, "-r8M", format)}
+			first.start(t)
+			arriving(t, first, p.dir)
+			run(t, pgbasin, backupTo(s.Server, p.dir, format)...).failed(t, p.dir)
+			first.wait(t).quiet(t)
+			data := p.dir
+			if format == "-Ft" {
+				data = p.dir + "-data"
+				restoreTar(t, p.dir, data)
+			}
+			startAndCompare(t, s.Server, data, s.sums, committed)
 		})
 	}
 }

@@ -88,9 +88,15 @@ func arriving(t *testing.T, run *program, dir string) {
 		if run.errOut.String() != "" {
 			t.Fatalf("the backup says: %s", run.errOut.String())
 		}
-		for _, sign := range []string{filepath.Join(dir, "base", "1"), filepath.Join(dir, "base.tar"), filepath.Join(dir, "base.tar.gz")} {
-			if info, err := os.Stat(sign); err == nil && info.Size() > 0 {
-				return true
+		for _, pattern := range []string{"base/*/*", "base.tar*"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				if info, err := os.Stat(file); err == nil && info.Size() > 0 {
+					return true
+				}
 			}
 		}
 		return false

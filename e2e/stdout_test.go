@@ -82,3 +82,18 @@ func TestStandardOutputRefusesTablespaces(t *testing.T) {
 		t.Errorf("exit status %d\n%s", o.status, o.stderr)
 	}
 }
+
+// A reader that goes away, or a full disk behind standard output, is an error.
+func TestStandardOutputFails(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	for _, c := range []struct{ name, script, says string }{
+		{"reader gone", `"$@" | head -c 100000 | wc -c >/dev/null; exit ${PIPESTATUS[0]}`, "roken pipe"},
+		{"full device", `"$@" > /dev/full`, "No space left on device"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := append([]string{"-c", c.script, "bash", pgBasebackup}, shortConnection(s)...)
+			run(t, "bash", append(args, "-cfast", "-Ft", "-D-")...).failed(t, c.says)
+		})
+	}
+	noSlots(t, s)
+}
