@@ -13,6 +13,8 @@ type command struct {
 	dropIn string // the tool of PostgreSQL that it stands in for
 	about  string
 	run    func(*program.Program) int
+
+	formerly string // the name of that tool before PostgreSQL 10, if it had another
 }
 
 // dispatch finds the command: by the name under which the program was started,
@@ -20,8 +22,8 @@ type command struct {
 func dispatch(p *program.Program) int {
 	base := baseName(p.Argv0)
 	for _, c := range commands {
-		if base == c.dropIn {
-			p.Name, p.Call, p.DropIn = c.dropIn, c.dropIn, true
+		if base == c.dropIn || base == c.formerly && base != "" {
+			p.Name, p.Call, p.DropIn = base, base, true
 			return c.run(p)
 		}
 	}
@@ -66,7 +68,7 @@ func topHelp(p *program.Program) int {
 		return 1
 	}
 	var b strings.Builder
-	b.WriteString("pgbasin takes base backups of PostgreSQL servers.\n\nUsage:\n  pgbasin COMMAND [OPTION]...\n\nCommands:\n")
+	b.WriteString("pgbasin takes base backups of PostgreSQL servers and receives their WAL.\n\nUsage:\n  pgbasin COMMAND [OPTION]...\n\nCommands:\n")
 	for _, c := range commands {
 		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.about)
 	}
@@ -75,6 +77,9 @@ func topHelp(p *program.Program) int {
 	b.WriteString("\nStarted under one of these names, as a link for example, it is that tool:\n")
 	for _, c := range commands {
 		fmt.Fprintf(&b, "  %-14s with all of its options, as \"pgbasin %s\"\n", c.dropIn, c.name)
+		if c.formerly != "" {
+			fmt.Fprintf(&b, "  %-14s the same, as it was called before PostgreSQL 10\n", c.formerly)
+		}
 	}
 	b.WriteString("\npgbasin home page: <" + program.Home + ">\n")
 	return p.Answer(b.String())

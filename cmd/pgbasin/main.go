@@ -1,5 +1,6 @@
-// Pgbasin takes base backups of PostgreSQL servers. Under the names of
-// PostgreSQL's own tools it stands in for them.
+// Pgbasin takes base backups of PostgreSQL servers and receives their
+// write-ahead log. Under the names of PostgreSQL's own tools it stands in for
+// them.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/backup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/receive"
 )
 
 // version is set by the Makefile. Other builds know theirs from the module.
@@ -18,6 +20,7 @@ var version = ""
 // commands are the subcommands, and the tools that they stand in for.
 var commands = []command{
 	{name: "backup", dropIn: "pg_basebackup", about: "take a base backup of a running server", run: backup.Run},
+	{name: "receive", dropIn: "pg_receivewal", formerly: "pg_receivexlog", about: "receive the write-ahead log of a running server into an archive", run: receive.Run},
 }
 
 func main() {

@@ -8,8 +8,10 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"pgbasin":       main,
-		"pg_basebackup": main,
+		"pgbasin":        main,
+		"pg_basebackup":  main,
+		"pg_receivewal":  main,
+		"pg_receivexlog": main,
 	})
 }
 
