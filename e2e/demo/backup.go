@@ -87,6 +87,23 @@ func (d *demo) zstd() error {
 		say("  %-16s %12s bytes", e.Name(), count(info.Size()))
 		b.stored += info.Size()
 	}
+	if _, err := exec.LookPath("zstd"); err != nil {
+		say("It is not started below, because there is no zstd here to unpack it.")
+		return nil
+	}
+	data := filepath.Join(d.home, "unpacked")
+	if err := os.MkdirAll(filepath.Join(data, "pg_wal"), 0o700); err != nil {
+		return err
+	}
+	for _, unpack := range [][2]string{{"base.tar.zst", data}, {"pg_wal.tar.zst", filepath.Join(data, "pg_wal")}} {
+		command := fmt.Sprintf("zstd -dcq %s | tar -xf - -C %s", filepath.Join(dir, unpack[0]), unpack[1])
+		say("$ %s", command)
+		out, err := exec.CommandContext(d.ctx, "bash", "-o", "pipefail", "-c", command).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	b.data = data
 	return nil
 }
 
@@ -124,6 +141,7 @@ func (d *demo) take(name string, out io.Writer, args ...string) (*backup, error)
 	cmd := exec.CommandContext(d.ctx, d.program, args...)
 	// The program is to clean up when the demo is ended.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
 	var answer bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &answer, os.Stderr
 	finish := func() {}
