@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/pgbasin/pgbasin/internal/pgtest"
@@ -139,8 +138,9 @@ func (d *demo) take(name string, out io.Writer, args ...string) (*backup, error)
 		"--checkpoint=fast", "--progress", "--json"}, args...)
 	say("$ %s %s", d.program, strings.Join(args, " "))
 	cmd := exec.CommandContext(d.ctx, d.program, args...)
-	// The program is to clean up when the demo is ended.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	// The Ctrl-C that ends the demo reaches the program by itself, and it is to
+	// clean up.
+	cmd.Cancel = func() error { return nil }
 	cmd.WaitDelay = 10 * time.Second
 	var answer bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &answer, os.Stderr

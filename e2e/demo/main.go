@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pgbasin/pgbasin/internal/pgtest"
@@ -22,7 +21,7 @@ func main() {
 	program := flag.String("pgbasin", filepath.Join("bin", "pgbasin"), "the program to show")
 	size := flag.Int64("size", 150, "MB of data in the database")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *program, *size<<20); err != nil {
 		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
