@@ -13,7 +13,7 @@ MAJORS      := 10,11,12,13,14,15,16,17,18
 
 build:
 	$(GOBUILD) -o bin/pgbasin ./cmd/pgbasin
-	ln -sf pgbasin bin/pg_basebackup
+	cd bin && for name in pg_basebackup pg_receivewal pg_receivexlog; do ln -sf pgbasin $$name; done
 
 # Takes, verifies and starts backups of a busy server, with what it prints.
 demo: build
@@ -29,7 +29,7 @@ e2e:
 
 # The end-to-end tests on every major version.
 matrix:
-	go test -timeout 60m ./e2e -run 'Matrix' -majors $(MAJORS)
+	go test -timeout 60m ./e2e ./e2e/receive -run 'Matrix' -majors $(MAJORS)
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }

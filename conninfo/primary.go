@@ -7,7 +7,9 @@ import "strings"
 // pg_basebackup -R writes it (GenerateRecoveryConfig in PostgreSQL's
 // fe_utils/recovery_gen.c): every option that has a value, in libpq's order,
 // without those that a WAL receiver overrides, and then the database name, if
-// the user gave one. It contains the password when the settings do.
+// the user gave one. It contains the password when the settings do. What came
+// from a service file is written out, and the service is not named: libpq 18
+// does, and then a standby without that file cannot connect.
 //
 // version is the standby's server version (150018), 0 for the newest. A
 // standby older than libpq's options refuses those it does not know; they are
@@ -17,7 +19,7 @@ func (s Settings) PrimaryConnInfo(version int) string {
 	var b strings.Builder
 	for _, k := range keywords {
 		switch k.name {
-		case "replication", "dbname", "fallback_application_name":
+		case "replication", "dbname", "fallback_application_name", "service", "servicefile":
 			continue
 		}
 		v := s.values[k.name]

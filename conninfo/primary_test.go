@@ -41,7 +41,7 @@ func TestPrimaryConnInfoIsPgBasebackups(t *testing.T) {
 		{
 			name: "18, service", version: 180004,
 			dsn: "user=postgres", lookup: env("HOME=/home/u", "PGPASSWORD=x", "PGSERVICEFILE="+service, "PGSERVICE=s1"),
-			want: `service=s1 user=postgres password=x channel_binding=prefer connect_timeout=7 host='/tmp/cn' port=54999 sslmode=prefer sslnegotiation=postgres sslcompression=0 sslcertmode=allow sslsni=1 ssl_min_protocol_version=TLSv1.2 gssencmode=prefer krbsrvname=postgres gssdelegation=0 target_session_attrs=any load_balance_hosts=disable dbname=svcdb`,
+			want: `user=postgres password=x channel_binding=prefer connect_timeout=7 host='/tmp/cn' port=54999 sslmode=prefer sslnegotiation=postgres sslcompression=0 sslcertmode=allow sslsni=1 ssl_min_protocol_version=TLSv1.2 gssencmode=prefer krbsrvname=postgres gssdelegation=0 target_session_attrs=any load_balance_hosts=disable dbname=svcdb`,
 		},
 		{
 			name: "the newest, with a database and certificates", version: 0,

@@ -52,6 +52,10 @@ func TestServiceFileCertificatesAndPasswordFile(t *testing.T) {
 						t.Errorf("what -R wrote lacks %s:\n%s", word, conf)
 					}
 				}
+				// The standby's user has no service file.
+				if strings.Contains(string(conf), "service=") {
+					t.Errorf("what -R wrote needs a service file:\n%s", conf)
+				}
 				// Without what makes it a standby it starts as it is.
 				if err := os.Remove(filepath.Join(dir, "standby.signal")); err != nil {
 					t.Fatal(err)
