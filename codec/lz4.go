@@ -10,11 +10,10 @@ import (
 )
 
 const (
-	lz4Magic = 0x184d2204
-	// lz4Block is the block size that PostgreSQL asks of LZ4F, too.
-	lz4Block       = 256 << 10
-	lz4Block256KiB = 5 << 4 // BD byte
-	lz4Stored      = 1 << 31
+	lz4Magic     = 0x184d2204
+	lz4Block     = 1 << 20
+	lz4Block1MiB = 6 << 4 // BD byte
+	lz4Stored    = 1 << 31
 	// lz4Flags is the FLG byte: version 1, independent blocks, content checksum.
 	lz4Flags = 1<<6 | 1<<5 | 1<<2
 )
@@ -22,7 +21,7 @@ const (
 // lz4Format writes one frame of independent blocks with a content checksum (doc/lz4_Frame_format.md of the LZ4 library).
 func lz4Format(s Spec) format {
 	header := binary.LittleEndian.AppendUint32(nil, lz4Magic)
-	header = append(header, lz4Flags, lz4Block256KiB)
+	header = append(header, lz4Flags, lz4Block1MiB)
 	var sum xxh32
 	sum.Write(header[4:])
 	return format{

@@ -161,10 +161,10 @@ func TestAnErrorOfTheSourceIsPassedOn(t *testing.T) {
 
 func TestAReaderCanBeClosedAtAnyPoint(t *testing.T) {
 	noLeak(t)
-	data := pages(4 << 20)
+	data := pages(2 << 20)
 	for _, a := range append(compressed, None) {
 		z := compress(t, Spec{Algorithm: a}, data)
-		for _, n := range []int{0, 1, 1 << 20, len(data)} {
+		for _, n := range []int{0, 1, 600 << 10, len(data)} {
 			r, err := NewReader(bytes.NewReader(z), a)
 			if err != nil {
 				t.Fatal(err)
@@ -227,7 +227,7 @@ func TestAHostileZstdHeaderGetsNoMemory(t *testing.T) {
 
 // A stream with long repeats compresses a thousandfold and more, and is read without holding it.
 func TestMemoryOfAReaderDoesNotGrowWithTheOutput(t *testing.T) {
-	data := make([]byte, 64<<20)
+	data := make([]byte, 16<<20)
 	for a, limit := range map[Algorithm]int64{Gzip: 2 << 20, LZ4: 3 << 20, Zstd: 10 << 20} {
 		z := compress(t, Spec{Algorithm: a}, data)
 		n := allocated(func() {

@@ -30,7 +30,7 @@ func run(t *testing.T, a Algorithm, input []byte, args ...string) []byte {
 }
 
 func TestTheRealToolsReadWhatIsWritten(t *testing.T) {
-	data := append(pages(2<<20), noise(300<<10)...)
+	data := append(pages(1<<20), noise(200<<10)...)
 	data = append(data, make([]byte, 500<<10)...)
 	for a, levels := range map[Algorithm][]int{Gzip: {1, 6, 9}, LZ4: {0, 3, 12}, Zstd: {1, 3, 6, 10}} {
 		for _, level := range levels {
