@@ -21,7 +21,6 @@ func TestControlledShutdownBeforeTheStopPointIsAnError(t *testing.T) {
 	}
 }
 
-
 func TestServerShutsDownWhileItIsStreamedFrom(t *testing.T) {
 	for name, slot := range map[string]string{"with a slot": "s", "without": ""} {
 		t.Run(name, func(t *testing.T) {
