@@ -31,6 +31,7 @@ func smallDisk(t *testing.T, size string) string {
 func TestFullDiskIsWaitedForOnTheSameConnection(t *testing.T) {
 	for _, algorithm := range []codec.Algorithm{codec.None, codec.LZ4} {
 		t.Run(algorithm.String(), func(t *testing.T) {
+			together(t)
 			s := pgtest.Start(t, 15, pgtest.WALSegSize(1), pgtest.Setting("wal_sender_timeout", "2s"))
 			keep(t, s)
 			if status, said := runOnce(t, append(to(s), "--create-slot", "-S", "archive")...); status != 0 {
@@ -96,6 +97,7 @@ func TestFullDiskIsWaitedForOnTheSameConnection(t *testing.T) {
 }
 
 func TestStopWhileTheDiskIsFullIsASuccess(t *testing.T) {
+	together(t)
 	s := pgtest.Start(t, 18, pgtest.WALSegSize(1))
 	keep(t, s)
 	disk := smallDisk(t, "2m")

@@ -44,6 +44,18 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
+// few lets so many of the tests that wait for servers most of the time run
+// together.
+var few = make(chan struct{}, 3)
+
+// together runs the rest of a test beside others.
+func together(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	few <- struct{}{}
+	t.Cleanup(func() { <-few })
+}
+
 // onMajors runs test for each major that -majors names.
 func onMajors(t *testing.T, test func(t *testing.T, major int)) {
 	for _, text := range strings.Split(*majorsFlag, ",") {
@@ -51,6 +63,9 @@ func onMajors(t *testing.T, test func(t *testing.T, major int)) {
 		if err != nil {
 			t.Fatalf("-majors %q: %v", *majorsFlag, err)
 		}
-		t.Run(text, func(t *testing.T) { test(t, major) })
+		t.Run(text, func(t *testing.T) {
+			together(t)
+			test(t, major)
+		})
 	}
 }

@@ -27,6 +27,7 @@ import (
 func TestSegmentSizesAndTheEndPosition(t *testing.T) {
 	for _, size := range []int{1, 16, 64} {
 		t.Run(fmt.Sprint(size, " MB"), func(t *testing.T) {
+			together(t)
 			s := pgtest.Start(t, 18, pgtest.WALSegSize(size), pgtest.Setting("max_wal_size", "1GB"))
 			keep(t, s)
 			dir := t.TempDir()
@@ -56,6 +57,7 @@ func TestSegmentSizesAndTheEndPosition(t *testing.T) {
 }
 
 func TestStopLeavesAPartialSegmentOfFullSizeAndAcknowledgesIt(t *testing.T) {
+	together(t)
 	s := pgtest.Start(t, 15, pgtest.WALSegSize(1))
 	keep(t, s)
 	dir := t.TempDir()
@@ -119,6 +121,7 @@ func TestSlotsAreCreatedAndDroppedMatrix(t *testing.T) {
 }
 
 func TestArchiveBeginsWhereTheSlotDoes(t *testing.T) {
+	together(t)
 	s := pgtest.Start(t, 15, pgtest.WALSegSize(1))
 	keep(t, s)
 	s.Exec(t, "select pg_create_physical_replication_slot('archive', true)")
@@ -138,6 +141,7 @@ func TestArchiveBeginsWhereTheSlotDoes(t *testing.T) {
 }
 
 func TestWALThatWasRemovedEndsTheReceiverWithAdvice(t *testing.T) {
+	together(t)
 	s := pgtest.Start(t, 15, pgtest.WALSegSize(1))
 	dir := t.TempDir()
 	r := start(t, append(to(s), "-D", dir)...)
@@ -159,6 +163,7 @@ func TestWALThatWasRemovedEndsTheReceiverWithAdvice(t *testing.T) {
 func TestCompressedArchiveSurvivesKillsInTheMiddleOfSegments(t *testing.T) {
 	for _, algorithm := range []codec.Algorithm{codec.Gzip, codec.LZ4, codec.Zstd} {
 		t.Run(algorithm.String(), func(t *testing.T) {
+			together(t)
 			s := pgtest.Start(t, 18, pgtest.WALSegSize(1))
 			keep(t, s)
 			dir := t.TempDir()
@@ -198,6 +203,7 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestStateIsServedAsMetrics(t *testing.T) {
+	together(t)
 	s := pgtest.Start(t, 18, pgtest.WALSegSize(1))
 	keep(t, s)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -259,6 +265,7 @@ func TestStateIsServedAsMetrics(t *testing.T) {
 }
 
 func TestRecorded95IsReceived(t *testing.T) {
+	together(t)
 	s := pgfake.Replay(t, "receivexlog.1")
 	dir := t.TempDir()
 	r := start(t, "-h", s.Host(), "-p", strconv.Itoa(s.Port()), "-U", "postgres", "-D", dir)
