@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -287,9 +288,15 @@ func (a *Archiver) identify(ctx context.Context, conn *replproto.Conn) error {
 // begin finds the start point: in the directory, else from the slot, else where
 // the server is.
 func (a *Archiver) begin(ctx context.Context, conn *replproto.Conn, sys replproto.System) (Position, error) {
-	pos, err := ArchiveEnd(a.o.Dir, a.segmentSize, a.o.Observer.Warning)
+	pos, newest, err := archiveEnd(a.o.Dir, a.segmentSize, a.o.Observer.Warning)
 	if err != nil {
 		return Position{}, &final{err}
+	}
+	if pos.Timeline != 0 {
+		name := newest.Name(a.segmentSize)
+		if id := segmentSystem(filepath.Join(a.o.Dir, name), a.segmentSize); id != 0 && id != sys.ID {
+			return Position{}, fmt.Errorf("%w: \"%s\" is of %d, the server is %d", ErrSystemChanged, name, id, sys.ID)
+		}
 	}
 	if pos.Timeline == 0 && a.o.Slot != "" && conn.ServerVersion() >= slotReadVersion {
 		if pos, err = a.slotPosition(ctx, conn, sys); err != nil {

@@ -43,9 +43,15 @@ func (e *GapError) Error() string {
 // timeline is a *GapError; its beginning is not known, because archives are
 // pruned there.
 func ArchiveEnd(dir string, segmentSize int64, warn func(text string)) (Position, error) {
+	pos, _, err := archiveEnd(dir, segmentSize, warn)
+	return pos, err
+}
+
+// archiveEnd also returns the newest segment.
+func archiveEnd(dir string, segmentSize int64, warn func(text string)) (Position, wal.File, error) {
 	timelines, err := listSegments(dir, segmentSize)
 	if err != nil {
-		return Position{}, err
+		return Position{}, wal.File{}, err
 	}
 	newestFirst := make([]uint32, 0, len(timelines))
 	for t := range timelines {
@@ -56,13 +62,13 @@ func ArchiveEnd(dir string, segmentSize int64, warn func(text string)) (Position
 	for _, t := range newestFirst {
 		a := archiveScan{dir: dir, size: segmentSize, warn: warn}
 		if err := a.timeline(timelines[t]); err != nil {
-			return Position{}, err
+			return Position{}, wal.File{}, err
 		}
 		if a.found {
-			return Position{t, wal.SegmentStart(a.next, segmentSize)}, nil
+			return Position{t, wal.SegmentStart(a.next, segmentSize)}, a.newest, nil
 		}
 	}
-	return Position{}, nil
+	return Position{}, wal.File{}, nil
 }
 
 // listSegments lists what has a segment's name, by timeline.
@@ -95,9 +101,10 @@ type archiveScan struct {
 	size int64
 	warn func(string)
 
-	found bool
-	next  uint64   // the segment to receive next
-	last  wal.File // the newest segment looked at that counts
+	found  bool
+	next   uint64   // the segment to receive next
+	newest wal.File // the newest segment
+	last   wal.File // the oldest one that was looked at
 }
 
 func (a *archiveScan) timeline(files []wal.File) error {
@@ -112,7 +119,7 @@ func (a *archiveScan) timeline(files []wal.File) error {
 			// Only the newest one is what is left to be received. Others were
 			// left behind by a change of the compression, for example.
 			if !a.found {
-				a.found, a.next, a.last = true, f.Segment, f
+				a.found, a.next, a.newest, a.last = true, f.Segment, f, f
 			}
 			continue
 		}
@@ -130,7 +137,7 @@ func (a *archiveScan) timeline(files []wal.File) error {
 			return &GapError{Dir: a.dir, Before: f.Name(a.size), After: a.last.Name(a.size)}
 		}
 		if !a.found {
-			a.found, a.next = true, f.Segment+1
+			a.found, a.next, a.newest = true, f.Segment+1, f
 		}
 		a.last = f
 	}

@@ -383,6 +383,39 @@ func TestAnotherClusterEndsTheArchive(t *testing.T) {
 	}
 }
 
+func TestArchiveOfAnotherClusterIsNotGoneOnWith(t *testing.T) {
+	other := pgfake.WAL{Version: "17.2", SystemID: 43, Timeline: 1, SegmentSize: segmentSize}.Bytes(segmentSize, 2*segmentSize)
+	for _, algorithm := range append([]codec.Algorithm{codec.None}, algorithms...) {
+		var b bytes.Buffer
+		w, err := codec.NewWriter(&b, codec.Spec{Algorithm: algorithm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(other); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, suffix := range []string{"", ".partial"} {
+			dir := t.TempDir()
+			name := segmentName + algorithm.Suffix() + suffix
+			if err := os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for id, want := range map[uint64]bool{42: true, 43: false} {
+				c := cluster(3 * segmentSize)
+				c.SystemID = id
+				s := pgfake.Serve(t, c)
+				a := startArchive(t, walstream.ArchiveOptions{Connect: connector(t, s.ConnString()), Dir: dir, EndPos: 1})
+				if err := a.wait(t); errors.Is(err, walstream.ErrSystemChanged) != want || want != (err != nil) || want && !strings.Contains(err.Error(), name) {
+					t.Errorf("%s, server %d: %v", name, id, err)
+				}
+			}
+		}
+	}
+}
+
 func TestArchiveWaitsForAServerThatIsBehind(t *testing.T) {
 	c := cluster(3*segmentSize + 1000)
 	s := pgfake.Serve(t, c)

@@ -127,3 +127,12 @@ func TestReceiveSaysWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestSlotWithoutSyncIsWarnedAbout(t *testing.T) {
+	c := &pgfake.Cluster{Version: "18.4", Slots: []pgfake.Slot{{Name: "s"}}}
+	s := pgfake.Serve(t, c)
+	got := runIn(at(t, s), "", "pg_receivewal", "-D", t.TempDir(), "-S", "s", "--no-sync", "-E", "0/1")
+	if !strings.HasPrefix(got.stderr, "pg_receivewal: warning: replication slot \"s\" does not advance") || got.status != 0 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -109,6 +109,9 @@ func (r *run) archive(ctx context.Context, connect func(context.Context) (*replp
 		}
 		defer stop()
 	}
+	if o.noSync && o.slot.Given {
+		r.p.Warning(fmt.Sprintf("replication slot \"%s\" does not advance, and the server keeps all WAL from now on: with --no-sync nothing is known to be durable", o.slot.Text))
+	}
 	if err := a.Run(ctx); err != nil {
 		return err
 	}
