@@ -139,6 +139,9 @@ func (r *replay) session(c *Conn) error {
 }
 
 func (r *replay) refuse(c *Conn, query string, why error) error {
+	// The test may end with the client's answer; the server waits for this to be
+	// told.
+	c.idle.Store(false)
 	c.Send(Error("ERROR", "42601", why.Error()), ReadyForQuery())
 	c.Flush()
 	return fmt.Errorf("the recordings have no answer to %q: %w", query, why)
