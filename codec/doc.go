@@ -2,21 +2,21 @@
 // understands PostgreSQL's compression specifications.
 //
 // What it writes any tool for the format reads: gzip is one member, LZ4 one frame with a checksum of the content, Zstandard a sequence of
-// frames with a checksum each. The bytes written depend on the input and the Spec's level alone, not on the number of workers or on how
-// the input was split into writes.
+// frames with a checksum each. The bytes written depend on the input, the Spec's level and the calls of Flush, not on the number of
+// workers or on how the input was split into writes.
 //
 // # Memory
 //
 // A Writer holds workers+2 blocks of input and output and one encoder for each worker, allocates them as the stream grows and nothing
-// after that. In MiB for the whole Writer:
+// after that. In MiB:
 //
-//	                 block   encoder   2 workers   each further
-//	gzip                 1       1.1          11              3
-//	lz4                  1       0.1           9              2
-//	zstd up to 5       0.5       2.9          10              4
-//	zstd 6 to 9        0.5       5            15              6
-//	zstd from 10 on    0.5        37          80             38
-//	long                 8     as above+8    +75            +24
+//	                      1 worker   2 workers   each further
+//	gzip                         7          10              3
+//	lz4                          6           8              2
+//	zstd up to level 5           6          11              5
+//	zstd 6 to 9                  9          16              7
+//	zstd from 10 on             39          76             37
+//	zstd, long, level 3         59          86             27
 //
 // A Reader holds 1 MiB and what the format asks for: 64 KiB for gzip, twice the block size for LZ4 (at most 4 MiB, and 8 MiB in the legacy
 // format), the window for Zstandard, which is refused if it is larger than 128 MiB.
