@@ -52,7 +52,8 @@ type ArchiveOptions struct {
 }
 
 // ArchiveObserver is told what happens. Its functions may be nil. They are
-// called one at a time, except Synced.
+// called on the goroutine of Run, except that Full and Synced may also be called
+// on another, by a sync beside the writing.
 type ArchiveObserver struct {
 	Observer
 	// Started: WAL is asked for from there on. It is called for each connection.
