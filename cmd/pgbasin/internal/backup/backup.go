@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/replproto"
@@ -63,7 +65,7 @@ type run struct {
 }
 
 func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
-	cfg, err := r.connection()
+	cfg, err := r.o.connection.Config(r.p)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 		FastCheckpoint: o.fast,
 
 		WAL:            o.wal,
-		Slot:           o.slot.text,
+		Slot:           o.slot.Text,
 		CreateSlot:     o.create,
 		NoSlot:         o.noSlot,
 		StatusInterval: o.status,
@@ -82,7 +84,7 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 		MaxRate:             o.maxRate,
 		NoEstimateSize:      o.noEstimate,
 		NoManifest:          o.noManifest,
-		ManifestChecksums:   o.manifestChecksums.text,
+		ManifestChecksums:   o.manifestChecksums.Text,
 		ManifestForceEncode: o.manifestEncode,
 		NoVerifyChecksums:   o.noPageChecksums,
 		NoVerify:            o.noVerify,
@@ -97,7 +99,7 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 	if o.progress {
 		lib.Observer.Progress = r.report.Update
 	}
-	if o.target.set {
+	if o.target.Given {
 		lib.Target, lib.TargetDetail = o.targetParts()
 	}
 	if c := &o.compression; c.where == codec.Server && c.given {
@@ -111,9 +113,15 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 	return basebackup.Run(ctx, lib, r.destination())
 }
 
+// targetParts takes TARGET[:DETAIL] apart.
+func (o *options) targetParts() (target, detail string) {
+	target, detail, _ = strings.Cut(o.target.Text, ":")
+	return target, detail
+}
+
 func (r *run) label() string {
-	if r.o.label.text != "" || !r.p.DropIn {
-		return r.o.label.text
+	if r.o.label.Text != "" || !r.p.DropIn {
+		return r.o.label.Text
 	}
 	return r.p.Name + " base backup"
 }
@@ -126,17 +134,17 @@ func (r *run) destination() basebackup.Destination {
 		sync = durable.NoSync
 	}
 	switch {
-	case o.target.set:
+	case o.target.Given:
 		return nil
 	case o.toStdout():
 		return basebackup.TarStream(r.p.Stdout, o.compression.client)
 	case o.format == 't':
 		return basebackup.TarDirectory(basebackup.TarOptions{
-			Path: o.directory.text, Compression: o.compression.client, Sync: sync, NoClean: o.noClean,
+			Path: o.directory.Text, Compression: o.compression.client, Sync: sync, NoClean: o.noClean,
 		})
 	}
 	return basebackup.Plain(basebackup.PlainOptions{
-		Path: o.directory.text, WALDir: o.waldir.text, Tablespaces: o.tablespaces, Sync: sync, NoClean: o.noClean,
+		Path: o.directory.Text, WALDir: o.waldir.Text, Tablespaces: o.tablespaces, Sync: sync, NoClean: o.noClean,
 	})
 }
 
@@ -163,15 +171,15 @@ func (r *run) cleaning(what string) {
 // describeUsage puts into words what is wrong with the command line.
 func describeUsage(p *program.Program, err error) failure {
 	var syntax *getopt.SyntaxError
-	var usage *usageError
+	var refused *usage.Error
 	switch {
 	case errors.As(err, &syntax):
 		// getopt speaks under the name that it was given, with the path.
 		return failure{text: syntax.Text, speaker: p.Argv0, help: true}
-	case errors.As(err, &usage):
-		f := failure{text: usage.text, help: usage.help}
-		if usage.hint != "" {
-			f.hints = []string{usage.hint}
+	case errors.As(err, &refused):
+		f := failure{text: refused.Text, help: refused.Help}
+		if refused.Hint != "" {
+			f.hints = []string{refused.Hint}
 		}
 		return f
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/replproto"
 )
@@ -56,7 +57,7 @@ const (
 // describe is the one place that turns errors of a backup into what the user is
 // told. The exit status is 1 for all of them, as pg_basebackup's is.
 func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
-	f := failure{text: words(err)}
+	f := failure{text: words.Of(err)}
 	var server *replproto.ServerError
 	if errors.As(err, &server) {
 		f.sqlState = server.Code
@@ -77,10 +78,10 @@ func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
 }
 
 func (o *options) keptAfterChecksumError() []string {
-	if !o.directory.set || o.toStdout() {
+	if !o.directory.Given || o.toStdout() {
 		return nil
 	}
-	return []string{fmt.Sprintf("All data has arrived and was kept in \"%s\", but it is not marked as a complete backup.", o.directory.text)}
+	return []string{fmt.Sprintf("All data has arrived and was kept in \"%s\", but it is not marked as a complete backup.", o.directory.Text)}
 }
 
 func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []string {
@@ -124,9 +125,9 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 		return one("Raise max_wal_senders on the server. -X stream, the default, takes two of them, -X fetch one.")
 	case code == codeLimitExceeded && strings.Contains(server.Message, "replication slots"):
 		return one("--no-slot does without one, but then the server may remove WAL that the backup needs.")
-	case code == codeObjectInUse && o.slot.set:
+	case code == codeObjectInUse && o.slot.Given:
 		return one("A slot serves one receiver at a time. Name another one with -S/--slot.")
-	case code == replproto.CodeUndefinedObject && o.slot.set:
+	case code == replproto.CodeUndefinedObject && o.slot.Given:
 		return one("Create it with -C/--create-slot, or leave out -S/--slot to use a temporary one.")
 	case code == replproto.CodeDuplicateObject && o.create:
 		return one("Leave out -C/--create-slot to use the slot that is there.")
@@ -167,14 +168,14 @@ func injectHint(err *basebackup.InjectError) []string {
 func (o *options) leftovers() string {
 	text := "ended without cleaning up; "
 	switch {
-	case o.target.set:
+	case o.target.Given:
 		text += "the server may go on with the backup for a while"
 	case o.toStdout():
 		text += "what was written to standard output is no backup"
 	default:
-		dirs := []string{"\"" + o.directory.text + "\""}
-		if o.waldir.set {
-			dirs = append(dirs, "\""+o.waldir.text+"\"")
+		dirs := []string{"\"" + o.directory.Text + "\""}
+		if o.waldir.Given {
+			dirs = append(dirs, "\""+o.waldir.Text+"\"")
 		}
 		text += "an incomplete backup may be left in " + strings.Join(dirs, " and ")
 		if o.format == 'p' {
@@ -182,7 +183,7 @@ func (o *options) leftovers() string {
 		}
 	}
 	if o.create {
-		text += fmt.Sprintf("; replication slot \"%s\" may be left on the server", o.slot.text)
+		text += fmt.Sprintf("; replication slot \"%s\" may be left on the server", o.slot.Text)
 	}
 	return text
 }

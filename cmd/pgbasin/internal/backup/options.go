@@ -2,22 +2,23 @@ package backup
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/connection"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // options are what the command line says, in the terms of pg_basebackup 18.
 type options struct {
-	directory   optional
+	directory   usage.Optional
 	format      byte // 'p', 't', 0 = not given
-	target      optional
-	waldir      optional
+	target      usage.Optional
+	waldir      usage.Optional
 	tablespaces []basebackup.TablespaceMapping
 	recovery    bool
 	maxRate     int // kB/s
@@ -25,12 +26,12 @@ type options struct {
 	wal     basebackup.WALMethod
 	walSet  bool // -X was given
 	walOld  bool // -x was given
-	slot    optional
+	slot    usage.Optional
 	create  bool
 	noSlot  bool
 	status  time.Duration
 	fast    bool
-	label   optional
+	label   usage.Optional
 	noClean bool
 	noSync  bool
 	syncBy  durable.SyncMethod
@@ -40,7 +41,7 @@ type options struct {
 	noEstimate        bool
 	noManifest        bool
 	manifestEncode    bool
-	manifestChecksums optional
+	manifestChecksums usage.Optional
 	noPageChecksums   bool
 	noVerify          bool
 
@@ -48,23 +49,7 @@ type options struct {
 	verbose  int
 	json     bool
 
-	dsn        optional
-	host       string
-	port       string
-	user       string
-	noPassword bool
-	password   bool
-}
-
-// optional is a value that may be empty and given all the same.
-type optional struct {
-	text string
-	set  bool
-}
-
-func (o *optional) Set(text string) error {
-	o.text, o.set = text, true
-	return nil
+	connection connection.Options
 }
 
 // compression is what -z and -Z ask for, and what is made of it.
@@ -81,24 +66,6 @@ type compression struct {
 // newOptions are pg_basebackup's defaults.
 func newOptions() *options {
 	return &options{status: 10 * time.Second, compression: compression{method: codec.None.String()}}
-}
-
-// usageError is a refusal of what the command line says. help adds the pointer
-// to --help, where pg_basebackup gives it.
-type usageError struct {
-	text string // "" = the pointer alone
-	hint string
-	help bool
-}
-
-func (e *usageError) Error() string { return e.text }
-
-func refuse(format string, args ...any) error {
-	return &usageError{text: fmt.Sprintf(format, args...)}
-}
-
-func refuseWithHelp(format string, args ...any) error {
-	return &usageError{text: fmt.Sprintf(format, args...), help: true}
 }
 
 // errHelp and errVersion end the parsing of a command line that asks for one of
@@ -121,7 +88,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 	info := func(err error) func(string) error {
 		if dropIn {
 			// As anything but the first argument they are known, but not obeyed.
-			err = &usageError{help: true}
+			err = &usage.Error{Help: true}
 		}
 		return func(string) error { return err }
 	}
@@ -144,12 +111,12 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "label", Short: 'l', Arg: true, Set: o.label.Set},
 		{Long: "no-clean", Short: 'n', Set: flag(&o.noClean)},
 		{Long: "no-sync", Short: 'N', Set: flag(&o.noSync)},
-		{Long: "dbname", Short: 'd', Arg: true, Set: o.dsn.Set},
-		{Long: "host", Short: 'h', Arg: true, Set: text(&o.host)},
-		{Long: "port", Short: 'p', Arg: true, Set: text(&o.port)},
-		{Long: "username", Short: 'U', Arg: true, Set: text(&o.user)},
-		{Long: "no-password", Short: 'w', Set: o.setPassword(false)},
-		{Long: "password", Short: 'W', Set: o.setPassword(true)},
+		{Long: "dbname", Short: 'd', Arg: true, Set: o.connection.String.Set},
+		{Long: "host", Short: 'h', Arg: true, Set: text(&o.connection.Host)},
+		{Long: "port", Short: 'p', Arg: true, Set: text(&o.connection.Port)},
+		{Long: "username", Short: 'U', Arg: true, Set: text(&o.connection.User)},
+		{Long: "no-password", Short: 'w', Set: o.connection.SetPassword(false)},
+		{Long: "password", Short: 'W', Set: o.connection.SetPassword(true)},
 		{Long: "status-interval", Short: 's', Arg: true, Set: o.setStatusInterval},
 		{Long: "verbose", Short: 'v', Set: func(string) error { o.verbose++; return nil }},
 		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
@@ -180,7 +147,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 }
 
 // parse reads the command line. The error is a *getopt.SyntaxError, a
-// *usageError, errHelp or errVersion.
+// *usage.Error, errHelp or errVersion.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := newOptions()
 	if dropIn && len(args) > 0 {
@@ -196,7 +163,7 @@ func parse(args []string, dropIn bool) (*options, error) {
 		return o, err
 	}
 	if len(operands) > 0 {
-		return o, refuseWithHelp("too many command-line arguments (first is \"%s\")", operands[0])
+		return o, usage.RefuseWithHelp("too many command-line arguments (first is \"%s\")", operands[0])
 	}
 	return o, o.check()
 }
@@ -208,15 +175,15 @@ func (o *options) setFormat(v string) error {
 	case "t", "tar":
 		o.format = 't'
 	default:
-		return refuse("invalid output format \"%s\", must be \"plain\" or \"tar\"", v)
+		return usage.Refuse("invalid output format \"%s\", must be \"plain\" or \"tar\"", v)
 	}
 	return nil
 }
 
 func (o *options) setIncremental(string) error {
-	return &usageError{
-		text: "incremental backups (-i/--incremental) are not supported by this version of pgbasin",
-		hint: "Leave the option out to take a full backup.",
+	return &usage.Error{
+		Text: "incremental backups (-i/--incremental) are not supported by this version of pgbasin",
+		Hint: "Leave the option out to take a full backup.",
 	}
 }
 
@@ -227,7 +194,7 @@ func (o *options) setCheckpoint(v string) error {
 	case "spread":
 		o.fast = false
 	default:
-		return refuse("invalid checkpoint argument \"%s\", must be \"fast\" or \"spread\"", v)
+		return usage.Refuse("invalid checkpoint argument \"%s\", must be \"fast\" or \"spread\"", v)
 	}
 	return nil
 }
@@ -244,7 +211,7 @@ func (o *options) addTablespace(v string) error {
 }
 
 // errTwoMethods is what 9.1 to 9.6 said about -x beside -X.
-var errTwoMethods = refuse("cannot specify both --xlog and --xlog-method")
+var errTwoMethods = usage.Refuse("cannot specify both --xlog and --xlog-method")
 
 func (o *options) setWALMethod(v string) error {
 	switch v {
@@ -255,7 +222,7 @@ func (o *options) setWALMethod(v string) error {
 	case "s", "stream":
 		o.wal = basebackup.WALStream
 	default:
-		return refuse("invalid wal-method option \"%s\", must be \"fetch\", \"stream\", or \"none\"", v)
+		return usage.Refuse("invalid wal-method option \"%s\", must be \"fetch\", \"stream\", or \"none\"", v)
 	}
 	o.walSet = true
 	if o.walOld {
@@ -284,16 +251,9 @@ func (o *options) setCompression(v string) error {
 	return nil
 }
 
-func (o *options) setPassword(force bool) func(string) error {
-	return func(string) error {
-		o.password, o.noPassword = force, !force
-		return nil
-	}
-}
-
 func (o *options) setStatusInterval(v string) error {
 	const maxSeconds = (1<<31 - 1) / 1000 // milliseconds fit into a C int
-	seconds, err := parseInt(v, "-s/--status-interval", 0, maxSeconds)
+	seconds, err := usage.ParseInt(v, "-s/--status-interval", 0, maxSeconds)
 	o.status = time.Duration(seconds) * time.Second
 	return err
 }
@@ -305,9 +265,9 @@ func (o *options) setSyncMethod(v string) error {
 	case v == "syncfs" && durable.SyncfsSupported:
 		o.syncBy = durable.Syncfs
 	case v == "syncfs":
-		return refuse("this build does not support sync method \"%s\"", v)
+		return usage.Refuse("this build does not support sync method \"%s\"", v)
 	default:
-		return refuse("unrecognized sync method: %s", v)
+		return usage.Refuse("unrecognized sync method: %s", v)
 	}
 	return nil
 }

@@ -45,10 +45,10 @@ type tablespaceReport struct {
 }
 
 func (o *options) newReport(result *basebackup.Result) *report {
-	r := &report{Destination: o.directory.text}
+	r := &report{Destination: o.directory.Text}
 	switch {
-	case o.target.set:
-		r.Destination = o.target.text
+	case o.target.Given:
+		r.Destination = o.target.Text
 	case o.format == 'p':
 		r.Format = "plain"
 	case o.format == 't':

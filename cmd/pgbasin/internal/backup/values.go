@@ -10,27 +10,10 @@ import (
 	"strings"
 
 	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 )
 
 const whiteSpace = " \t\n\v\f\r"
-
-// parseInt reads a number as option_parse_int does (fe_utils/option_utils.c):
-// blanks around it are fine, and nothing at all is 0, as for strtol(3).
-func parseInt(s, option string, low, high int) (int, error) {
-	trimmed := strings.Trim(s, whiteSpace)
-	digits := strings.TrimPrefix(strings.TrimPrefix(trimmed, "-"), "+")
-	if len(trimmed)-len(digits) > 1 || strings.Trim(digits, "0123456789") != "" || digits == "" && trimmed != "" {
-		return 0, refuse("invalid value \"%s\" for option %s", s, option)
-	}
-	if trimmed == "" {
-		trimmed = "0"
-	}
-	n, err := strconv.Atoi(trimmed)
-	if err != nil || n < low || n > high {
-		return 0, refuse("%s must be in range %d..%d", option, low, high)
-	}
-	return n, nil
-}
 
 // The bounds of MAX_RATE in kB/s (backup/basebackup.h).
 const (
@@ -43,14 +26,14 @@ const (
 func parseMaxRate(s string) (int, error) {
 	number := floatPrefix(s)
 	if number == "" {
-		return 0, refuse("transfer rate \"%s\" is not a valid value", s)
+		return 0, usage.Refuse("transfer rate \"%s\" is not a valid value", s)
 	}
 	rate, err := parseFloat(strings.TrimLeft(number, whiteSpace))
 	if errors.Is(err, strconv.ErrRange) {
-		return 0, refuse("invalid transfer rate \"%s\": Numerical result out of range", s)
+		return 0, usage.Refuse("invalid transfer rate \"%s\": Numerical result out of range", s)
 	}
 	if rate <= 0 {
-		return 0, refuse("transfer rate must be greater than zero")
+		return 0, usage.Refuse("transfer rate must be greater than zero")
 	}
 	unit := strings.TrimLeft(s[len(number):], whiteSpace)
 	rest := unit
@@ -62,13 +45,13 @@ func parseMaxRate(s string) (int, error) {
 		rate *= 1024
 	}
 	if strings.TrimLeft(rest, whiteSpace) != "" {
-		return 0, refuse("invalid --max-rate unit: \"%s\"", unit)
+		return 0, usage.Refuse("invalid --max-rate unit: \"%s\"", unit)
 	}
 	switch {
 	case math.IsNaN(rate) || rate >= 1<<32 && !math.IsInf(rate, 0):
-		return 0, refuse("transfer rate \"%s\" exceeds integer range", s)
+		return 0, usage.Refuse("transfer rate \"%s\" exceeds integer range", s)
 	case rate < minRate || rate > maxRate:
-		return 0, refuse("transfer rate \"%s\" is out of range", s)
+		return 0, usage.Refuse("transfer rate \"%s\" is out of range", s)
 	}
 	return int(rate), nil
 }
@@ -159,11 +142,11 @@ func parseTablespace(s string) (basebackup.TablespaceMapping, error) {
 	for i := 0; i < len(s); i++ {
 		switch {
 		case len(dirs[which]) >= maxPath:
-			return basebackup.TablespaceMapping{}, refuse("directory name too long")
+			return basebackup.TablespaceMapping{}, usage.Refuse("directory name too long")
 		case s[i] == '\\' && i+1 < len(s) && s[i+1] == '=':
 		case s[i] == '=' && (i == 0 || s[i-1] != '\\'):
 			if len(dirs[1]) > 0 {
-				return basebackup.TablespaceMapping{}, refuse("multiple \"=\" signs in tablespace mapping")
+				return basebackup.TablespaceMapping{}, usage.Refuse("multiple \"=\" signs in tablespace mapping")
 			}
 			which = 1
 		default:
@@ -173,12 +156,12 @@ func parseTablespace(s string) (basebackup.TablespaceMapping, error) {
 	from, to := string(dirs[0]), string(dirs[1])
 	switch {
 	case from == "" || to == "":
-		return basebackup.TablespaceMapping{}, refuse("invalid tablespace mapping format \"%s\", must be \"OLDDIR=NEWDIR\"", s)
+		return basebackup.TablespaceMapping{}, usage.Refuse("invalid tablespace mapping format \"%s\", must be \"OLDDIR=NEWDIR\"", s)
 	case !strings.HasPrefix(from, "/") && !absoluteOnWindows(from):
 		// The server's platform is not known, and need not be this one.
-		return basebackup.TablespaceMapping{}, refuse("old directory is not an absolute path in tablespace mapping: %s", from)
+		return basebackup.TablespaceMapping{}, usage.Refuse("old directory is not an absolute path in tablespace mapping: %s", from)
 	case !absolute(to):
-		return basebackup.TablespaceMapping{}, refuse("new directory is not an absolute path in tablespace mapping: %s", to)
+		return basebackup.TablespaceMapping{}, usage.Refuse("new directory is not an absolute path in tablespace mapping: %s", to)
 	}
 	return basebackup.TablespaceMapping{Old: path.Clean(from), New: filepath.Clean(to)}, nil
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 )
 
 // What these functions accept and refuse is held against pg_basebackup by the
@@ -36,7 +38,7 @@ func FuzzStatusInterval(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if n, err := parseInt(s, "-s", 0, 100); err == nil && (n < 0 || n > 100) {
+		if n, err := usage.ParseInt(s, "-s", 0, 100); err == nil && (n < 0 || n > 100) {
 			t.Errorf("%q: %d", s, n)
 		}
 	})

@@ -14,7 +14,8 @@ import (
 // Error is a refusal of what the command line says.
 type Error struct {
 	Text string // "" = the pointer to --help alone
-	Help bool   // adds that pointer
+	Hint string // what to do instead
+	Help bool   // adds the pointer to --help
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -41,6 +42,9 @@ func Print(p *program.Program, err error) {
 	case errors.As(err, &refused):
 		if refused.Text != "" {
 			p.Error(refused.Text)
+		}
+		if refused.Hint != "" {
+			p.Hint(refused.Hint)
 		}
 		help = refused.Help
 	default:
