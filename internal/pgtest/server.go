@@ -396,11 +396,16 @@ func tail(log string, n int) string {
 // promote makes a standby a primary and waits until it accepts writes.
 func (s *Server) promote(ctx context.Context) error {
 	// As pg_ctl does it in every version; the function pg_promote came with 12.
+	// The file gets its name when it is ready: a server that is woken for
+	// another reason takes it at once.
 	path := filepath.Join(s.dataDir, "promote")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
+	if err := os.WriteFile(path+".new", nil, 0o600); err != nil {
 		return err
 	}
-	if err := s.owner.giveOne(path); err != nil {
+	if err := s.owner.giveOne(path + ".new"); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
 	if err := s.proc.cmd.Process.Signal(promoteSignal); err != nil {
