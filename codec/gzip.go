@@ -7,7 +7,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/pgzip"
 )
 
 const (
@@ -77,26 +77,39 @@ func (e *gzipEncoder) encode(dst []byte, b *block) ([]byte, error) {
 	return dst, err
 }
 
-// gzipReader reads one member after the other. The gzip package could do so by itself, but takes an input that ends inside the
-// header of a further member for complete.
+// gzipReader reads one member after the other, each decompressed ahead of the reader by pgzip. That package could do so by itself, but
+// takes an input that ends inside the header of a further member for complete.
 type gzipReader struct {
 	br *bufio.Reader
-	z  *gzip.Reader
+	z  *pgzip.Reader
 }
 
+// What pgzip decompresses ahead, in blocks of so many bytes.
+const (
+	gzipAhead      = 256 << 10
+	gzipAheadCount = 4
+)
+
 func openGzip(br *bufio.Reader) (io.ReadCloser, error) {
-	z := &gzipReader{br: br, z: new(gzip.Reader)}
+	z := &gzipReader{br: br}
 	return z, z.member()
 }
 
 // member begins the next member, which must be there.
 func (z *gzipReader) member() error {
-	err := z.z.Reset(z.br)
+	if err := z.Close(); err != nil {
+		return err
+	}
+	next, err := pgzip.NewReaderN(z.br, gzipAhead, gzipAheadCount)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	z.z.Multistream(false)
-	return err
+	if err != nil {
+		return err
+	}
+	next.Multistream(false)
+	z.z = next
+	return nil
 }
 
 func (z *gzipReader) Read(p []byte) (int, error) {
@@ -117,4 +130,11 @@ func (z *gzipReader) Read(p []byte) (int, error) {
 	}
 }
 
-func (z *gzipReader) Close() error { return z.z.Close() }
+func (z *gzipReader) Close() error {
+	if z.z == nil {
+		return nil
+	}
+	err := z.z.Close()
+	z.z = nil
+	return err
+}

@@ -12,7 +12,7 @@ import (
 
 // small returns a compressed stream of a few hundred bytes, and what is in it.
 func small(t testing.TB, a Algorithm) (z, data []byte) {
-	data = append(pages(400), noise(60)...)
+	data = append(pages(200), noise(30)...)
 	return compress(t, Spec{Algorithm: a}, data), data
 }
 
