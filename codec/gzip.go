@@ -114,6 +114,9 @@ func (z *gzipReader) member() error {
 
 func (z *gzipReader) Read(p []byte) (int, error) {
 	for {
+		if z.z == nil {
+			return 0, io.ErrUnexpectedEOF // a further member did not begin well
+		}
 		n, err := z.z.Read(p)
 		if n > 0 || err != io.EOF {
 			if err == io.EOF {
