@@ -18,6 +18,6 @@
 //	zstd from 10 on             39          76             37
 //	zstd, long, level 3         59          86             27
 //
-// A Reader holds 1 MiB and what the format asks for: 64 KiB for gzip, twice the block size for LZ4 (at most 4 MiB, and 8 MiB in the legacy
+// A Reader holds 1 MiB and what the format asks for: another MiB for gzip, twice the block size for LZ4 (at most 4 MiB, and 8 MiB in the legacy
 // format), the window for Zstandard, which is refused if it is larger than 128 MiB.
 package codec

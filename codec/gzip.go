@@ -37,7 +37,7 @@ const (
 var flateLevels = [...]int{1: 2, 2: 3, 3: 4, 4: 5, 5: 5, 6: 6, 7: 7, 8: 8, 9: 8}
 
 // gzipFormat writes one member (RFC 1952). Blocks are joined at byte boundaries by empty stored blocks, as zlib's Z_SYNC_FLUSH does.
-// The pgzip package does the same as fast with twice the memory, but keeps a goroutine after a write error and cannot be given up.
+// The pgzip package's writer does the same as fast with twice the memory, but keeps a goroutine after a write error and cannot be given up.
 func gzipFormat(s Spec) format {
 	level := s.level()
 	if level == Gzip.DefaultLevel() {
@@ -96,20 +96,22 @@ func openGzip(br *bufio.Reader) (io.ReadCloser, error) {
 	return z, z.member()
 }
 
-// member begins the next member, which must be there.
-func (z *gzipReader) member() error {
-	if err := z.Close(); err != nil {
-		return err
-	}
-	next, err := pgzip.NewReaderN(z.br, gzipAhead, gzipAheadCount)
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+// member begins the next member, which must be there. The buffers of the one before are used again: an input may be nothing but the
+// beginnings of members.
+func (z *gzipReader) member() (err error) {
+	if z.z == nil {
+		z.z, err = pgzip.NewReaderN(z.br, gzipAhead, gzipAheadCount)
+	} else {
+		err = z.z.Reset(z.br)
 	}
 	if err != nil {
+		z.z = nil
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
 		return err
 	}
-	next.Multistream(false)
-	z.z = next
+	z.z.Multistream(false)
 	return nil
 }
 

@@ -225,6 +225,25 @@ func TestAHostileZstdHeaderGetsNoMemory(t *testing.T) {
 	}
 }
 
+// An empty member takes 23 bytes of input, an empty frame even less. LZ4's buffers come from a sync.Pool, which loses some on purpose
+// under the race detector, so they are not counted here.
+func TestManyEmptyStreamsCostNoMemory(t *testing.T) {
+	noLeak(t)
+	const streams = 5000
+	for _, a := range []Algorithm{Gzip, Zstd} {
+		z := bytes.Repeat(compress(t, Spec{Algorithm: a}, nil), streams)
+		var data []byte
+		var err error
+		n := allocated(func() { data, err = decompress(a, bytes.NewReader(z)) })
+		if len(data) != 0 || err != nil {
+			t.Fatalf("%s: %d bytes, %v", a, len(data), err)
+		}
+		if n > 8<<20+streams*2048 {
+			t.Errorf("%s allocated %d KiB for %d empty streams", a, n>>10, streams)
+		}
+	}
+}
+
 // A stream with long repeats compresses a thousandfold and more, and is read without holding it.
 func TestMemoryOfAReaderDoesNotGrowWithTheOutput(t *testing.T) {
 	data := make([]byte, 16<<20)
