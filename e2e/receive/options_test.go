@@ -145,6 +145,7 @@ func TestWALThatWasRemovedEndsTheReceiverWithAdvice(t *testing.T) {
 	s := pgtest.Start(t, 15, pgtest.WALSegSize(1))
 	dir := t.TempDir()
 	r := start(t, append(to(s), "-D", dir)...)
+	r.says(t, "starting log streaming")
 	s.Exec(t, "create table x as select 1")
 	waitFile(t, filepath.Join(dir, switchWAL(t, s)))
 	r.stop(t)
