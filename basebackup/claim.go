@@ -135,11 +135,7 @@ func (c *claim) remove(o *Observer) {
 // keep leaves the directory as it is and says so.
 func (c *claim) keep(o *Observer) {
 	c.release()
-	name := "data"
-	if c.what != "data" {
-		name = c.what
-	}
-	o.cleanup(fmt.Sprintf("%s directory %q not removed at user's request", name, c.path))
+	o.cleanup(fmt.Sprintf("%s directory %q not removed at user's request", c.what, c.path))
 }
 
 func (c *claim) release() {

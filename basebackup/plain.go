@@ -51,8 +51,6 @@ type plain struct {
 	s      *site
 	dirs   claims
 	spaces []replproto.Tablespace
-	// mapped are the mappings' claims, taken before the backup starts.
-	mapped map[string]bool
 }
 
 func (d *plain) plain() bool { return true }
@@ -72,7 +70,6 @@ func (d *plain) prepare(s *site) error {
 		}
 		walPath = d.o.WALDir
 	}
-	d.mapped = map[string]bool{}
 	for _, m := range d.o.Tablespaces {
 		// Whether the server has a tablespace at Old is not known yet; if New
 		// is taken by something else, the backup would fail later for sure.

@@ -82,7 +82,7 @@ func (r *receiver) done(a *replproto.Archive, path string, before int64) {
 // brought them.
 func (r *receiver) pass(a *replproto.Archive, out stream) error {
 	algorithm := codec.ByName(a.Name)
-	known := algorithm != codec.None || a.Name == archiveName(a)
+	known := algorithm != codec.None || a.Name == replproto.ArchiveName(a.Tablespace.OID)
 	if !known && out.visitor != nil {
 		return fmt.Errorf("cannot parse archive %q: only tar archives can be parsed", a.Name)
 	}
@@ -196,13 +196,6 @@ func tee(first, second tarstream.Visitor) tarstream.Visitor {
 		return first
 	}
 	return tarstream.Tee(first, second)
-}
-
-func archiveName(a *replproto.Archive) string {
-	if a.Tablespace.OID == 0 {
-		return "base.tar"
-	}
-	return strconv.FormatUint(uint64(a.Tablespace.OID), 10) + ".tar"
 }
 
 // archiveError names the archive in errors of the tar itself; others name

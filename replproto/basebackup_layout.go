@@ -32,7 +32,7 @@ func (l *copyPerArchive) next() (*Archive, error) {
 	switch {
 	case l.started < len(l.b.Tablespaces):
 		t := &l.b.Tablespaces[l.started]
-		a.Name, a.Tablespace = archiveName(t.OID), t
+		a.Name, a.Tablespace = ArchiveName(t.OID), t
 		l.isTar = true
 	case l.manifest:
 		a.Name, a.Manifest = ManifestName, true
@@ -203,7 +203,7 @@ func (l *singleCopy) announce(name, location string) error {
 		t := &l.b.Tablespaces[i]
 		// The name becomes a file's name in a tar format backup, so it must
 		// fit the tablespace too, whatever suffix a compression brings.
-		suffix, ok := strings.CutPrefix(name, archiveName(t.OID))
+		suffix, ok := strings.CutPrefix(name, ArchiveName(t.OID))
 		if t.Location != location || !ok || suffix != "" && suffix[0] != '.' {
 			continue
 		}
@@ -217,7 +217,9 @@ func (l *singleCopy) announce(name, location string) error {
 	return c.fail(protocolErrorf("server sent archive %q for tablespace location %q, which it had not listed", name, location))
 }
 
-func archiveName(oid uint32) string {
+// ArchiveName is the name of a tablespace's archive without what a compression
+// adds: "base.tar" for the data directory (OID 0), else "OID.tar".
+func ArchiveName(oid uint32) string {
 	if oid == 0 {
 		return "base.tar"
 	}
