@@ -338,14 +338,20 @@ func TestRefusalsCostNobodyACheckpoint(t *testing.T) {
 }
 
 func TestASlotMadeForAFailedBackupIsDroppedAgain(t *testing.T) {
-	c := &pgfake.Cluster{Version: "18.4", SystemID: 42, Edit: edit(func(b []byte) []byte { return b[:1100] })}
-	s := pgfake.Serve(t, c)
-	_, err := basebackup.Run(context.Background(), basebackup.Options{Connect: connector(t, s), Slot: "kept", CreateSlot: true}, plainForm.make(filepath.Join(t.TempDir(), "b"), nil))
-	if err == nil {
-		t.Error("no error")
-	}
-	if _, there := c.Slot("kept"); there {
-		t.Error("the slot is still there")
+	// Before 10 the server cannot be asked to wait for the stream's process to go.
+	for _, version := range []string{"9.6.24", "18.4"} {
+		c := &pgfake.Cluster{Version: version, SystemID: 42, Edit: edit(func(b []byte) []byte { return b[:1100] })}
+		s := pgfake.Serve(t, c)
+		var said []string
+		o := basebackup.Options{Connect: connector(t, s), Slot: "kept", CreateSlot: true}
+		o.Observer.Cleanup = func(m string) { said = append(said, m) }
+		_, err := basebackup.Run(context.Background(), o, plainForm.make(filepath.Join(t.TempDir(), "b"), nil))
+		if err == nil {
+			t.Errorf("%s: no error", version)
+		}
+		if _, there := c.Slot("kept"); there {
+			t.Errorf("%s: the slot is still there: %q", version, said)
+		}
 	}
 }
 

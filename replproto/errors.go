@@ -10,6 +10,7 @@ import (
 const (
 	CodeDuplicateObject = "42710" // CREATE_REPLICATION_SLOT: the slot exists
 	CodeUndefinedObject = "42704" // the slot does not exist
+	CodeObjectInUse     = "55006" // the slot is in use
 	CodeSyntaxError     = "42601" // an option or command that the server does not know
 	CodeDataCorrupted   = "XX001" // BASE_BACKUP: page checksums failed; the data has arrived all the same
 )

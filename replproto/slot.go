@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pgbasin/pgbasin/lsn"
 )
@@ -45,8 +46,9 @@ func (c *Conn) CreatePhysicalSlot(ctx context.Context, name string, o SlotOption
 	return nil
 }
 
-// DropSlot runs DROP_REPLICATION_SLOT. wait makes the server wait for a user
-// of the slot to go (10 and later; before, it is an error at once).
+// DropSlot runs DROP_REPLICATION_SLOT. With wait it waits, as long as ctx lets
+// it, for a user of the slot to go: from 10 on in the server, before by asking
+// again.
 func (c *Conn) DropSlot(ctx context.Context, name string, wait bool) error {
 	if err := c.needSlots("replication slots"); err != nil {
 		return err
@@ -55,11 +57,25 @@ func (c *Conn) DropSlot(ctx context.Context, name string, wait bool) error {
 	if wait && c.version >= v10 {
 		sql += " WAIT"
 	}
-	if _, err := c.command(ctx, "DROP_REPLICATION_SLOT", sql); err != nil {
-		return fmt.Errorf("could not send replication command \"%s\": %w", sql, err)
+	for {
+		_, err := c.command(ctx, "DROP_REPLICATION_SLOT", sql)
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("could not send replication command \"%s\": %w", sql, err)
+		if !wait || !HasCode(err, CodeObjectInUse) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(slotInUseInterval):
+		}
 	}
-	return nil
 }
+
+// slotInUseInterval is how often a slot in use is tried again.
+const slotInUseInterval = 100 * time.Millisecond
 
 // Slot is what READ_REPLICATION_SLOT tells.
 type Slot struct {

@@ -73,6 +73,7 @@ type Cluster struct {
 	mu        sync.Mutex
 	slots     map[string]*Slot
 	changed   chan struct{} // closed and replaced when the log's end, the timeline or stopping changes
+	freed     chan struct{} // closed and replaced when a slot is not in use any more
 	stopping  bool
 	requests  []BackupRequest
 	statuses  []Status
@@ -151,7 +152,7 @@ func (c *Cluster) prepare() error {
 	for _, s := range c.Slots {
 		c.slots[s.Name] = &s
 	}
-	c.changed = make(chan struct{})
+	c.changed, c.freed = make(chan struct{}), make(chan struct{})
 	return nil
 }
 

@@ -113,6 +113,7 @@ func (s *stream) release() {
 	if s.slot != nil {
 		s.c.mu.Lock()
 		s.slot.user = nil
+		s.c.slotsFreed()
 		s.c.mu.Unlock()
 	}
 }

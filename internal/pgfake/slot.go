@@ -1,6 +1,9 @@
 package pgfake
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 func (c *Cluster) createSlot(a *answer, cmd *command) error {
 	if err := checkSlotName(cmd.slot); err != nil {
@@ -46,6 +49,13 @@ func checkSlotName(name string) error {
 func (c *Cluster) dropSlot(a *answer, cmd *command) error {
 	c.mu.Lock()
 	_, err := c.usableSlot(cmd.slot, a.c)
+	for isInUse(err) && cmd.wait {
+		freed := c.freed
+		c.mu.Unlock()
+		<-freed
+		c.mu.Lock()
+		_, err = c.usableSlot(cmd.slot, a.c)
+	}
 	if err == nil {
 		delete(c.slots, cmd.slot)
 	}
@@ -61,6 +71,19 @@ func (c *Cluster) dropSlot(a *answer, cmd *command) error {
 	return c.complete(a)
 }
 
+func isInUse(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.sqlstate == codeInUse
+}
+
+const codeInUse = "55006"
+
+// slotsFreed wakes who waits for a slot. c.mu is locked.
+func (c *Cluster) slotsFreed() {
+	close(c.freed)
+	c.freed = make(chan struct{})
+}
+
 // usableSlot finds a slot that no other connection holds. c.mu is locked.
 func (c *Cluster) usableSlot(name string, by *Conn) (*Slot, error) {
 	s := c.slots[name]
@@ -69,7 +92,7 @@ func (c *Cluster) usableSlot(name string, by *Conn) (*Slot, error) {
 	}
 	for _, holder := range []*Conn{s.user, s.owner} {
 		if holder != nil && holder != by {
-			return nil, refuse("55006", "replication slot %q is active for PID %d", name, holder.pid())
+			return nil, refuse(codeInUse, "replication slot %q is active for PID %d", name, holder.pid())
 		}
 	}
 	return s, nil
@@ -115,4 +138,5 @@ func (c *Cluster) forget(conn *Conn) {
 			delete(c.slots, name)
 		}
 	}
+	c.slotsFreed()
 }
