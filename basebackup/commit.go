@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pgbasin/pgbasin/internal/claim"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/replproto"
 )
@@ -58,11 +59,15 @@ func commitManifest(dir string, m durable.SyncMethod, o *Observer) error {
 	return commitFile(filepath.Join(dir, replproto.ManifestName+heldSuffix), filepath.Join(dir, replproto.ManifestName), m)
 }
 
+// NotEmptyError says that a directory which a backup should fill holds
+// something.
+type NotEmptyError = claim.NotEmptyError
+
 // abandon gives up a backup's directories.
-func abandon(dirs claims, noClean bool, s *site) {
+func abandon(dirs *claim.Set, noClean bool, s *site) {
 	if noClean {
-		dirs.keep(s.observer)
+		dirs.Keep(s.observer.cleanup)
 		return
 	}
-	dirs.remove(s.observer)
+	dirs.Remove(s.observer.cleanup)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pgbasin/pgbasin/internal/claim"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/replproto"
 	"github.com/pgbasin/pgbasin/tarstream"
@@ -49,7 +50,7 @@ const (
 type plain struct {
 	o      PlainOptions
 	s      *site
-	dirs   claims
+	dirs   claim.Set
 	spaces []replproto.Tablespace
 }
 
@@ -57,12 +58,12 @@ func (d *plain) plain() bool { return true }
 
 func (d *plain) prepare(s *site) error {
 	d.s = s
-	if err := d.dirs.take("data", d.o.Path, s.dirMode); err != nil {
+	if err := d.dirs.Take("data", d.o.Path, s.dirMode); err != nil {
 		return err
 	}
 	walPath := filepath.Join(d.o.Path, s.walDirectory)
 	if d.o.WALDir != "" {
-		if err := d.dirs.take("WAL", d.o.WALDir, s.dirMode); err != nil {
+		if err := d.dirs.Take("WAL", d.o.WALDir, s.dirMode); err != nil {
 			return err
 		}
 		if err := os.Symlink(d.o.WALDir, walPath); err != nil {
@@ -86,7 +87,7 @@ func (d *plain) prepare(s *site) error {
 		made = append(made, filepath.Join(walPath, "summaries"))
 	}
 	for _, dir := range made {
-		if _, err := makeAll(dir, s.dirMode); err != nil {
+		if _, err := claim.MakeAll(dir, s.dirMode); err != nil {
 			return fmt.Errorf("could not create directory %q: %w", dir, err)
 		}
 	}
@@ -99,7 +100,7 @@ func (d *plain) begin(list []replproto.Tablespace) error {
 		if t.OID == 0 || inPlace(t.Location) {
 			continue
 		}
-		if err := d.dirs.take("tablespace", d.place(t.Location), d.s.dirMode); err != nil {
+		if err := d.dirs.Take("tablespace", d.place(t.Location), d.s.dirMode); err != nil {
 			return err
 		}
 	}
@@ -111,7 +112,7 @@ func (d *plain) begin(list []replproto.Tablespace) error {
 		if t.Location != tarstream.TablespaceDir+"/"+strconv.FormatUint(uint64(t.OID), 10) {
 			return fmt.Errorf("server has tablespace %d in place at %q, which is not below %s", t.OID, t.Location, tarstream.TablespaceDir)
 		}
-		if _, err := makeAll(filepath.Join(d.o.Path, t.Location), d.s.dirMode); err != nil {
+		if _, err := claim.MakeAll(filepath.Join(d.o.Path, t.Location), d.s.dirMode); err != nil {
 			return fmt.Errorf("could not create directory %q: %w", t.Location, err)
 		}
 	}
@@ -231,11 +232,11 @@ func (d *plain) manifest() (io.WriteCloser, error) {
 }
 
 func (d *plain) finish(complete bool) error {
-	defer d.dirs.release()
+	defer d.dirs.Release()
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
-	if err := d.dirs.sync(d.o.Sync); err != nil {
+	if err := d.dirs.Sync(d.o.Sync); err != nil {
 		return err
 	}
 	err := commitFile(filepath.Join(d.o.Path, heldControlFile), filepath.Join(d.o.Path, controlFile), d.o.Sync)
@@ -245,4 +246,4 @@ func (d *plain) finish(complete bool) error {
 	return commitManifest(d.o.Path, d.o.Sync, d.s.observer)
 }
 
-func (d *plain) abort() { abandon(d.dirs, d.o.NoClean, d.s) }
+func (d *plain) abort() { abandon(&d.dirs, d.o.NoClean, d.s) }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/claim"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/replproto"
 	"github.com/pgbasin/pgbasin/tarstream"
@@ -31,7 +32,7 @@ func TarDirectory(o TarOptions) Destination { return &tarDirectory{o: o} }
 type tarDirectory struct {
 	o    TarOptions
 	s    *site
-	dirs claims
+	dirs claim.Set
 	// marker is the file whose final name makes the files a backup where there
 	// is no manifest: the data directory's archive.
 	marker string
@@ -41,7 +42,7 @@ func (d *tarDirectory) plain() bool { return false }
 
 func (d *tarDirectory) prepare(s *site) error {
 	d.s = s
-	return d.dirs.take("data", d.o.Path, s.dirMode)
+	return d.dirs.Take("data", d.o.Path, s.dirMode)
 }
 
 func (d *tarDirectory) begin([]replproto.Tablespace) error { return nil }
@@ -102,11 +103,11 @@ func (d *tarDirectory) manifest() (io.WriteCloser, error) {
 }
 
 func (d *tarDirectory) finish(complete bool) error {
-	defer d.dirs.release()
+	defer d.dirs.Release()
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
-	if err := d.dirs.sync(d.o.Sync); err != nil || !complete {
+	if err := d.dirs.Sync(d.o.Sync); err != nil || !complete {
 		return err
 	}
 	if d.s.withManifest {
@@ -115,4 +116,4 @@ func (d *tarDirectory) finish(complete bool) error {
 	return commitFile(d.marker+heldSuffix, d.marker, d.o.Sync)
 }
 
-func (d *tarDirectory) abort() { abandon(d.dirs, d.o.NoClean, d.s) }
+func (d *tarDirectory) abort() { abandon(&d.dirs, d.o.NoClean, d.s) }

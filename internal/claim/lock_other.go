@@ -1,9 +1,9 @@
 //go:build !unix
 
-package basebackup
+package claim
 
 import "os"
 
-// lockDirectory has no equivalent here; two backups into one directory fail at
+// lockDirectory has no equivalent here; two into one directory fail at
 // the first file that both make.
 func lockDirectory(string) (*os.File, error) { return nil, nil }

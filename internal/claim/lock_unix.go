@@ -1,6 +1,6 @@
 //go:build unix
 
-package basebackup
+package claim
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errInUse = errors.New("another backup is being written to it")
+var errInUse = errors.New("another backup or restore is being written to it")
 
 // lockDirectory takes an advisory lock that goes with the process.
 func lockDirectory(path string) (*os.File, error) {
@@ -27,7 +27,7 @@ func lockDirectory(path string) (*os.File, error) {
 		case errors.Is(err, unix.EWOULDBLOCK):
 			err = errInUse
 		case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-			err = nil // a file system without locks; the backup works without
+			err = nil // a file system without locks; the work can be done without
 		}
 	}
 	if err != nil {

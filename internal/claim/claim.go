@@ -1,0 +1,218 @@
+// Package claim takes the directories that a backup or a restore fills: it
+// makes them or finds them empty, keeps others out, and removes what was left
+// in them when the work fails.
+package claim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/pgbasin/pgbasin/internal/durable"
+)
+
+// Set are the directories of one backup or restore, in the order in which they
+// were taken. The zero value is ready for use.
+type Set struct {
+	// Leftover, if not nil, is asked about a directory that is not empty, while
+	// it is locked: whether what it holds is debris that may be removed.
+	Leftover func(path string) bool
+
+	dirs []*dir
+}
+
+// dir is a directory that was made, or that was there and empty. Everything in
+// it belongs to who took it.
+type dir struct {
+	what string // "data", "WAL", "tablespace", for messages
+	path string
+	made string   // the uppermost directory that was made for it; "" if it was there
+	lock *os.File // held so that two cannot take the same empty directory
+}
+
+// NotEmptyError says that a directory which should be filled holds something.
+type NotEmptyError struct{ Path string }
+
+func (e *NotEmptyError) Error() string {
+	return fmt.Sprintf("directory %q exists but is not empty", e.Path)
+}
+
+// Take makes the directory with all that is missing above it, or finds it empty
+// and writable. What names it in messages. A directory that was made although
+// taking it failed belongs to the set too, so that it is removed with the
+// others.
+func (s *Set) Take(what, path string, mode fs.FileMode) error {
+	d := &dir{what: what, path: path}
+	err := d.take(mode, s.Leftover)
+	if err == nil || d.made != "" {
+		s.dirs = append(s.dirs, d)
+	}
+	return err
+}
+
+func (d *dir) take(mode fs.FileMode, leftover func(string) bool) error {
+	made, err := MakeAll(d.path, mode)
+	d.made = made
+	if err != nil {
+		return fmt.Errorf("could not create directory %q: %w", d.path, err)
+	}
+	if d.lock, err = lockDirectory(d.path); err != nil {
+		return fmt.Errorf("could not access directory %q: %w", d.path, err)
+	}
+	if err = d.empty(leftover); err != nil {
+		d.release()
+		return err
+	}
+	if d.made != "" {
+		return nil
+	}
+	// Whether files can be made here is better known before gigabytes were
+	// read or sent.
+	probe, err := os.CreateTemp(d.path, ".pgbasin-*")
+	if err != nil {
+		d.release()
+		return fmt.Errorf("could not write to directory %q: %w", d.path, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// empty sees that nothing is in the directory, or removes debris.
+func (d *dir) empty(leftover func(string) bool) error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return fmt.Errorf("could not access directory %q: %w", d.path, err)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if leftover == nil || !leftover(d.path) {
+		return &NotEmptyError{Path: d.path}
+	}
+	if err := d.removeContents(); err != nil {
+		return fmt.Errorf("could not remove what is left in directory %q: %w", d.path, err)
+	}
+	return nil
+}
+
+func (d *dir) removeContents() error {
+	entries, err := os.ReadDir(d.path)
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(d.path, e.Name())))
+	}
+	return err
+}
+
+// MakeAll makes path and what is missing above it, and returns the uppermost
+// directory that it made, "" if path was there.
+func MakeAll(path string, mode fs.FileMode) (made string, err error) {
+	err = makeOne(path, mode)
+	parent := filepath.Dir(path)
+	switch {
+	case err == nil:
+		return path, nil
+	case errors.Is(err, fs.ErrExist):
+		return "", nil
+	case !errors.Is(err, fs.ErrNotExist) || parent == path:
+		return "", err
+	}
+	if _, statErr := os.Stat(parent); statErr == nil {
+		return "", err // the parent is there and yet nothing can be made in it, as in /proc
+	}
+	if made, err = MakeAll(parent, mode); err != nil {
+		return made, err
+	}
+	err = makeOne(path, mode)
+	if err == nil && made == "" {
+		made = path
+	}
+	return made, err
+}
+
+// makeOne makes one directory with exactly this mode, whatever the umask is.
+func makeOne(path string, mode fs.FileMode) error {
+	if err := os.Mkdir(path, mode); err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
+}
+
+// Sync makes the directories' contents durable, then their names.
+func (s *Set) Sync(m durable.SyncMethod) error {
+	for _, d := range s.dirs {
+		if err := durable.SyncTree(d.path, m); err != nil {
+			return err
+		}
+	}
+	if m == durable.NoSync {
+		return nil
+	}
+	for _, d := range s.dirs {
+		if err := d.syncName(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncName makes the directory's own entry durable, and those of the
+// directories made above it.
+func (d *dir) syncName() error {
+	if d.made == "" {
+		return nil
+	}
+	for path := d.path; ; path = filepath.Dir(path) {
+		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		if path == d.made || path == filepath.Dir(path) {
+			return nil
+		}
+	}
+}
+
+// Remove takes away what was left in the directories, and those that were made,
+// and tells say what it does. The set is released.
+func (s *Set) Remove(say func(string)) {
+	for _, d := range s.dirs {
+		d.remove(say)
+	}
+}
+
+func (d *dir) remove(say func(string)) {
+	defer d.release()
+	if d.made != "" {
+		say(fmt.Sprintf("removing %s directory %q", d.what, d.path))
+		if err := os.RemoveAll(d.made); err != nil {
+			say(fmt.Sprintf("failed to remove %s directory: %v", d.what, err))
+		}
+		return
+	}
+	say(fmt.Sprintf("removing contents of %s directory %q", d.what, d.path))
+	if err := d.removeContents(); err != nil {
+		say(fmt.Sprintf("failed to remove contents of %s directory: %v", d.what, err))
+	}
+}
+
+// Keep leaves the directories as they are and says so. The set is released.
+func (s *Set) Keep(say func(string)) {
+	for _, d := range s.dirs {
+		d.release()
+		say(fmt.Sprintf("%s directory %q not removed at user's request", d.what, d.path))
+	}
+}
+
+// Release lets others at the directories.
+func (s *Set) Release() {
+	for _, d := range s.dirs {
+		d.release()
+	}
+}
+
+func (d *dir) release() {
+	if d.lock != nil {
+		d.lock.Close()
+		d.lock = nil
+	}
+}
