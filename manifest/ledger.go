@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 var (
@@ -19,14 +20,17 @@ var (
 // sends the manifest last (basebackup.c), so that what arrived has to be kept
 // for that long, but about twenty bytes for a file are enough.
 //
-// A Ledger must not be used by several goroutines at once.
+// Add may be called by several goroutines at once, for the archives of one
+// backup: see Recorder. Everything else is for when they are done.
 type Ledger struct {
 	algorithm ChecksumAlgorithm
 	sumSize   int
-	files     int64
 
+	mu      sync.Mutex
+	files   int64
 	records []byte // not yet in the temporary file
 	path    []byte // of the newest record
+	joined  []byte // of the one being added, where it came in two parts
 	spill   scratch
 	err     error
 
@@ -58,22 +62,38 @@ func NewLedger(dir string, a ChecksumAlgorithm) *Ledger {
 func (l *Ledger) Algorithm() ChecksumAlgorithm { return l.algorithm }
 
 // Files is the number of calls to Add so far.
-func (l *Ledger) Files() int64 { return l.files }
+func (l *Ledger) Files() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.files
+}
 
 // Add notes that a file has arrived: its path as the manifest will have it, that
 // is relative to the data directory, below pg_tblspc/<oid>/ for the files of a
 // tablespace; its size in bytes, and its checksum, nil for None. Nothing of the
 // arguments is kept. After an error, every further call returns it.
 //
-// All regular files that the server sends are to be added, in the order in which
-// they come, those in pg_wal too; what the client makes itself is not.
+// All regular files that the server sends are to be added, best in the order in
+// which they come, those in pg_wal too; what the client makes itself is not.
 func (l *Ledger) Add(path string, size int64, checksum []byte) error {
+	return l.add("", path, size, checksum)
+}
+
+// add adds the file prefix+name.
+func (l *Ledger) add(prefix, name string, size int64, checksum []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.joined = append(append(l.joined[:0], prefix...), name...)
+	return l.append(l.joined, size, checksum)
+}
+
+func (l *Ledger) append(path []byte, size int64, checksum []byte) error {
 	if l.err != nil {
 		return l.err
 	}
 	if size < 0 || len(checksum) != l.sumSize || len(path) > maxPath {
 		l.err = fmt.Errorf("file \"%s\" cannot be noted with size %d and a %s checksum of %d bytes",
-			printable(path), size, l.algorithm, len(checksum))
+			printable(string(path)), size, l.algorithm, len(checksum))
 		return l.err
 	}
 	// A path mostly differs from the one before only in its last few bytes.
@@ -100,7 +120,7 @@ func (l *Ledger) Close() error {
 	if l.err == nil {
 		l.err = errLedgerClosed
 	}
-	l.records, l.path = nil, nil
+	l.records, l.path, l.joined = nil, nil, nil
 	return l.spill.close()
 }
 

@@ -68,7 +68,7 @@ func (c *dirCache) enter(dir string) error {
 		return fs.ErrClosed
 	}
 	n := len(c.stack)
-	for n > 1 && !within(dir, c.stack[n-1].name) {
+	for n > 1 && !Within(dir, c.stack[n-1].name) {
 		n--
 	}
 	c.pop(n)

@@ -29,12 +29,18 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// NameError says that a member's name is empty or could lead outside the
-// directory that an archive is extracted to.
-type NameError struct{ Name string }
+// NameError says that a member's name is empty, could lead outside the
+// directory that an archive is extracted to, or is too long.
+type NameError struct {
+	Name   string
+	Reason string // empty for a name that is empty or unsafe
+}
 
 func (e *NameError) Error() string {
-	if e.Name == "" {
+	switch {
+	case e.Reason != "":
+		return "tar member " + quote(e.Name) + ": " + e.Reason
+	case e.Name == "":
 		return "tar member has empty name"
 	}
 	return "tar member has unsafe path name: " + quote(e.Name)
@@ -87,9 +93,15 @@ func message(err error) string {
 	return s
 }
 
+// quoteMax is how much of a name is shown, in bytes.
+const quoteMax = 1024
+
 // quote puts a name in double quotes as PostgreSQL prints it, unless what is in
-// it would confuse a terminal.
+// it would confuse a terminal. Names may be much longer than anybody reads.
 func quote(s string) string {
+	if len(s) > quoteMax {
+		return quote(strings.ToValidUTF8(s[:quoteMax/4], "")) + "..."
+	}
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return strconv.Quote(s)

@@ -19,8 +19,10 @@ type ExtractOptions struct {
 	// directory member of the name is accepted when the link, or a directory, is
 	// there.
 	Mounts map[string]string
-	// Link maps the target of the symbolic link name, which CheckLink accepted,
-	// to the target to make. If nil, symbolic links are refused.
+	// Link maps the target of a symbolic link to the target to make; an empty
+	// one leaves the link out. It is asked about links that CheckLink accepts,
+	// and about pg_wal or pg_xlog, which hand-made archives can have as a link.
+	// If nil, symbolic links are refused.
 	Link func(name, target string) (string, error)
 	// DirMode and FileMode are what directories and files get, whatever the
 	// archive says and whatever the umask is. Zero means 0700 and 0600.
@@ -38,7 +40,8 @@ type ExtractOptions struct {
 // Extractor is a Visitor that makes files below a directory. Nothing is made
 // outside of it and of the Mounts, whatever the archive holds: names are
 // checked, symbolic links in the way of a member are an error rather than
-// followed, and nothing that exists is replaced. Modification times and owners
+// followed, and nothing that exists is replaced, a member that comes twice least
+// of all. Modification times and owners
 // are not restored.
 //
 // Files are written and closed, not synced. Errors stay; those about files are a
@@ -139,11 +142,17 @@ func (e *Extractor) member(h *Header) error {
 	if e.file != nil {
 		return fmt.Errorf("tar member %s begins before %s ended", quote(h.Name), quote(e.name))
 	}
-	if err := CheckName(h.Name); err != nil {
+	e.name = h.Name
+	if h.Type == Directory && h.Name == "." {
+		return nil // opt.Dir itself
+	}
+	err := CheckName(h.Name)
+	if err == nil {
+		err = checkLength(h.Name)
+	}
+	if err != nil {
 		return err
 	}
-	e.name = h.Name
-	var err error
 	switch h.Type {
 	case Regular, 0:
 		err = e.createFile(h)
@@ -237,14 +246,14 @@ func (e *Extractor) createDir(name string) error {
 }
 
 func (e *Extractor) createLink(name, target string) error {
-	if err := CheckLink(name, target); err != nil {
+	if err := checkHandMadeLink(name, target); err != nil {
 		return err
 	}
 	if e.opt.Link == nil {
 		return &LinkError{name, target, "symbolic links are not expected here"}
 	}
 	target, err := e.opt.Link(name, target)
-	if err != nil {
+	if err != nil || target == "" {
 		return err
 	}
 	dir, base, err := e.dirs.parent(name)

@@ -104,22 +104,17 @@ func ParseHeader(block *[BlockSize]byte) (*Header, error) {
 	return &h, nil
 }
 
-// parse reads b, and keeps it if it is right.
+// parse reads b as servers write it, and keeps it if it is right.
 func (p *parsedHeader) parse(b *[BlockSize]byte) error {
-	sum, err := parseOctal(b[checksumOff:][:checksumN])
-	if err != nil || sum != int64(checksum(b)) {
-		return errors.New("header checksum is wrong")
+	if err := checkSum(b); err != nil {
+		return err
 	}
 	magic := string(b[magicOff:][:magicLen])
 	if magic != magicPOSIX && magic != magicGNU && magic != magicOld {
-		return errors.New("header is not of the ustar format")
+		return errNotUstar
 	}
 
-	h := Header{Name: cString(b[nameOff:][:nameLen])}
-	// In GNU's format other fields lie where POSIX has the prefix.
-	if magic == magicPOSIX && b[prefixOff] != 0 {
-		h.Name = cString(b[prefixOff:][:prefixLen]) + "/" + h.Name
-	}
+	h := Header{Name: rawName(b)}
 	// The server writes "./pg_wal/archive_status" (basebackup.c, sendDir), and
 	// tar all names below "." so. The bytes stay what they are when the header
 	// is passed on.
@@ -145,32 +140,75 @@ func (p *parsedHeader) parse(b *[BlockSize]byte) error {
 			return fmt.Errorf("symbolic link %q has no target", h.Name)
 		}
 	}
+	var err error
+	if h.Size, err = h.parseSize(b); err != nil {
+		return err
+	}
+	if err := h.checkSize(); err != nil {
+		return err
+	}
+	if err := h.parseRest(b); err != nil {
+		return err
+	}
+	p.block, p.fields = *b, h
+	return nil
+}
 
-	if h.Size, err = parseSize(b[sizeOff:][:sizeLen]); err != nil {
-		return fmt.Errorf("size of %q: %w", h.Name, err)
+var errNotUstar = errors.New("header is not of the ustar format")
+
+func checkSum(b *[BlockSize]byte) error {
+	sum, err := parseOctal(b[checksumOff:][:checksumN])
+	if err != nil || sum != int64(checksum(b)) {
+		return errors.New("header checksum is wrong")
 	}
-	// Readers differ in whether content follows: some skip the size given here,
-	// some the field.
+	return nil
+}
+
+// rawName joins the prefix to the name. In GNU's format other fields lie where
+// POSIX has the prefix.
+func rawName(b *[BlockSize]byte) string {
+	name := cString(b[nameOff:][:nameLen])
+	if string(b[magicOff:][:magicLen]) == magicPOSIX && b[prefixOff] != 0 {
+		return cString(b[prefixOff:][:prefixLen]) + "/" + name
+	}
+	return name
+}
+
+func (h *Header) parseSize(b *[BlockSize]byte) (int64, error) {
+	size, err := parseSize(b[sizeOff:][:sizeLen])
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", quote(h.Name), err)
+	}
+	return size, nil
+}
+
+// checkSize allows content in files only. Readers differ in whether content
+// follows: some skip the size given here, some the field.
+func (h *Header) checkSize() error {
 	if h.Type != Regular && h.Size != 0 {
-		return fmt.Errorf("%v %q has a size of %d bytes", h.Type, h.Name, h.Size)
+		return fmt.Errorf("%v %s has a size of %d bytes", h.Type, quote(h.Name), h.Size)
 	}
+	return nil
+}
+
+// parseRest reads the numbers that have nothing to do with where content ends.
+func (h *Header) parseRest(b *[BlockSize]byte) error {
 	mode, err := parseNumber(b[modeOff:][:modeLen])
 	if err != nil {
-		return fmt.Errorf("mode of %q: %w", h.Name, err)
+		return fmt.Errorf("mode of %s: %w", quote(h.Name), err)
 	}
 	h.Mode = fs.FileMode(mode) & fs.ModePerm
 	if h.UID, err = parseID(b[uidOff:][:uidLen]); err != nil {
-		return fmt.Errorf("user ID of %q: %w", h.Name, err)
+		return fmt.Errorf("user ID of %s: %w", quote(h.Name), err)
 	}
 	if h.GID, err = parseID(b[gidOff:][:gidLen]); err != nil {
-		return fmt.Errorf("group ID of %q: %w", h.Name, err)
+		return fmt.Errorf("group ID of %s: %w", quote(h.Name), err)
 	}
 	mtime, err := parseTime(b[mtimeOff:][:mtimeLen])
 	if err != nil {
-		return fmt.Errorf("modification time of %q: %w", h.Name, err)
+		return fmt.Errorf("modification time of %s: %w", quote(h.Name), err)
 	}
 	h.ModTime = time.Unix(mtime, 0)
-	p.block, p.fields = *b, h
 	return nil
 }
 
@@ -190,7 +228,7 @@ func unsupportedType(t byte, name string) error {
 	default:
 		what = "unknown"
 	}
-	return fmt.Errorf("member %q has unsupported type %q (%s)", name, t, what)
+	return fmt.Errorf("member %s has unsupported type %q (%s)", quote(name), t, what)
 }
 
 // AppendHeader appends the header block of h to dst. A header that was parsed

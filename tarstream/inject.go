@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -144,19 +143,14 @@ func (in *Injector) Finish() error {
 
 func (in *Injector) drops(name string) bool {
 	for i := range in.in.Add {
-		if within(name, in.in.Add[i].Name) {
+		if Within(name, in.in.Add[i].Name) {
 			return true
 		}
 	}
 	for _, d := range in.in.Drop {
-		if within(name, d) {
+		if Within(name, d) {
 			return true
 		}
 	}
 	return false
-}
-
-// within tells whether name is dir or lies below it.
-func within(name, dir string) bool {
-	return strings.HasPrefix(name, dir) && (len(name) == len(dir) || name[len(dir)] == '/')
 }

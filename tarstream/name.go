@@ -14,20 +14,44 @@ func CheckName(name string) error {
 	for i := 0; i <= len(name); i++ {
 		if i < len(name) && name[i] != '/' {
 			if name[i] == 0 {
-				return &NameError{name}
+				return &NameError{Name: name}
 			}
 			continue
 		}
 		switch name[start:i] {
 		case "", ".", "..":
-			return &NameError{name}
+			return &NameError{Name: name}
 		}
 		start = i + 1
 	}
 	if !localName(name) {
-		return &NameError{name}
+		return &NameError{Name: name}
 	}
 	return nil
+}
+
+// maxComponent is the longest part of a name between slashes, in bytes, that
+// file systems take (NAME_MAX).
+const maxComponent = 255
+
+// checkLength refuses a name that no file system takes, so that it is refused
+// alike everywhere.
+func checkLength(name string) error {
+	for start, i := 0, 0; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		if i-start > maxComponent {
+			return &NameError{name, "a part of the name is longer than 255 bytes"}
+		}
+		start = i + 1
+	}
+	return nil
+}
+
+// Within tells whether the member called name is dir or lies below it.
+func Within(name, dir string) bool {
+	return strings.HasPrefix(name, dir) && (len(name) == len(dir) || name[len(dir)] == '/')
 }
 
 // CheckLink accepts a symbolic link only if it is a tablespace's,
@@ -36,11 +60,24 @@ func CheckName(name string) error {
 // *LinkError.
 func CheckLink(name, target string) error {
 	dir, oid, _ := strings.Cut(name, "/")
-	switch {
-	case dir != TablespaceDir || !isOID(oid):
+	if dir != TablespaceDir || !isOID(oid) {
 		return &LinkError{name, target, "only tablespaces can be symbolic links"}
-	case strings.IndexByte(target, 0) >= 0,
-		!isAbsolute(target) && CheckName(target) != nil:
+	}
+	return checkTarget(name, target)
+}
+
+// checkHandMadeLink accepts what CheckLink does, and the WAL directory, which
+// initdb --waldir and administrators make a link. Servers send a directory in
+// its place (basebackup.c, sendDir).
+func checkHandMadeLink(name, target string) error {
+	if name == "pg_wal" || name == "pg_xlog" {
+		return checkTarget(name, target)
+	}
+	return CheckLink(name, target)
+}
+
+func checkTarget(name, target string) error {
+	if strings.IndexByte(target, 0) >= 0 || !isAbsolute(target) && CheckName(target) != nil {
 		return &LinkError{name, target, "link target has unsafe path name"}
 	}
 	return nil

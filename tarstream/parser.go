@@ -12,15 +12,19 @@ import (
 //
 // Names that CheckName and links that CheckLink refuse are errors, so that no
 // visitor sees them. Errors are a *FormatError or the visitor's own, and stay.
+//
+// What NewLenientParser makes reads more formats, see there.
 type Parser struct {
-	v   Visitor
-	err error
+	v       Visitor
+	err     error
+	lenient *lenient // nil for archives of servers
 
 	state     parserState
 	off       int64 // bytes consumed
 	have      int   // bytes of the current block that are there
 	remaining int64 // bytes of content to come
 	padding   int   // bytes of padding to come
+	members   bool  // there was one
 
 	block  [BlockSize]byte // the current block, gathered
 	header Header
@@ -33,8 +37,9 @@ const (
 	inHeader parserState = iota
 	inContent
 	inPadding
-	inTrailer // one zero block was there
-	atEnd     // both were
+	inExtension // content of a header that describes the next member
+	inTrailer   // one zero block was there
+	atEnd       // both were
 )
 
 var (
@@ -90,6 +95,17 @@ func (p *Parser) step(b []byte) (n int, err error) {
 		if p.padding -= n; p.padding == 0 {
 			p.state = inHeader
 		}
+	case inExtension:
+		n = len(b)
+		if int64(n) > p.remaining {
+			n = int(p.remaining)
+		}
+		p.off += int64(n)
+		p.remaining -= int64(n)
+		p.lenient.buf = append(p.lenient.buf, b[:n]...)
+		if p.remaining == 0 {
+			err = p.endExtension()
+		}
 	case atEnd:
 		n = len(b)
 		if i := firstNonZero(b); i >= 0 {
@@ -104,6 +120,9 @@ func (p *Parser) step(b []byte) (n int, err error) {
 func (p *Parser) endBlock() error {
 	at := p.off - BlockSize
 	if p.block == zeroBlock {
+		if err := p.lenient.unused(); err != nil {
+			return &FormatError{Offset: at, Err: err}
+		}
 		if p.state == inTrailer {
 			p.state = atEnd
 		} else {
@@ -114,20 +133,15 @@ func (p *Parser) endBlock() error {
 	if p.state == inTrailer {
 		return &FormatError{Offset: at, Err: errLoneZero}
 	}
-	if err := p.parsed.parse(&p.block); err != nil {
-		return &FormatError{Offset: at, Err: err}
-	}
-	p.header = p.parsed.fields
-	p.header.parsed = &p.parsed
-	h := &p.header
-	if err := CheckName(h.Name); err != nil {
-		return &FormatError{Offset: at, Err: err}
-	}
-	if h.Type == Symlink {
-		if err := CheckLink(h.Name, h.Linkname); err != nil {
-			return &FormatError{Offset: at, Err: err}
+	if p.lenient != nil {
+		if extension, err := p.lenientHeader(); extension || err != nil {
+			return err
 		}
+	} else if err := p.serverHeader(); err != nil {
+		return &FormatError{Offset: at, Err: err}
 	}
+	p.members = true
+	h := &p.header
 	p.remaining = h.Size
 	p.padding = paddingOf(h.Size)
 	if err := p.v.Member(h); err != nil {
@@ -140,6 +154,23 @@ func (p *Parser) endBlock() error {
 	return nil
 }
 
+// serverHeader reads the block as the header of a member.
+func (p *Parser) serverHeader() error {
+	if err := p.parsed.parse(&p.block); err != nil {
+		return err
+	}
+	p.header = p.parsed.fields
+	p.header.parsed = &p.parsed
+	h := &p.header
+	if err := CheckName(h.Name); err != nil {
+		return err
+	}
+	if h.Type == Symlink {
+		return CheckLink(h.Name, h.Linkname)
+	}
+	return nil
+}
+
 func (p *Parser) endMember() error {
 	p.state = inHeader
 	if p.padding > 0 {
@@ -149,8 +180,8 @@ func (p *Parser) endMember() error {
 }
 
 // Close says whether the archive was complete. It wraps io.ErrUnexpectedEOF if
-// the archive ends inside a member or without its two zero blocks. What the
-// visitor wrote to is not closed.
+// the archive ends inside a member or without its two zero blocks, which
+// LenientOptions.Unterminated can allow. What the visitor wrote to is not closed.
 func (p *Parser) Close() error {
 	if p.err == os.ErrClosed {
 		return nil
@@ -167,11 +198,20 @@ func (p *Parser) Close() error {
 		e.Name = p.header.Name
 		e.Err = fmt.Errorf("archive ends with %d of the member's %d bytes to come: %w",
 			p.remaining, p.header.Size, io.ErrUnexpectedEOF)
+	case p.state == inExtension:
+		e.Err = fmt.Errorf("archive ends inside an extended header: %w", io.ErrUnexpectedEOF)
+	case p.state == inPadding && p.lenient.unused() != nil:
+		e.Err = fmt.Errorf("archive ends inside the padding of an extended header: %w", io.ErrUnexpectedEOF)
 	case p.state == inPadding:
 		e.Name = p.header.Name
 		e.Err = fmt.Errorf("archive ends inside the member's padding: %w", io.ErrUnexpectedEOF)
 	case p.state == inHeader && p.have > 0:
 		e.Err = errShortBlock
+	case p.state == inHeader && p.lenient.unused() != nil:
+		e.Err = fmt.Errorf("archive ends after an extended header: %w", io.ErrUnexpectedEOF)
+	case p.members && p.have == 0 && p.lenient.unterminated():
+		p.err = os.ErrClosed
+		return nil
 	default:
 		e.Err = errNoTrailer
 	}
