@@ -1,0 +1,88 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
+	"github.com/pgbasin/pgbasin/verify"
+)
+
+// result is the object that --json prints.
+type result struct {
+	Verified bool   `json:"verified"`        // nothing is wrong
+	Error    string `json:"error,omitempty"` // why it could not be judged
+
+	Backup           string        `json:"backup"`
+	Format           string        `json:"format,omitempty"` // "plain" or "tar"
+	ManifestVersion  int           `json:"manifest_version,omitempty"`
+	SystemIdentifier string        `json:"system_identifier,omitempty"` // 64 bits: too many for many JSON readers' numbers
+	Files            int64         `json:"files"`                       // that the manifest lists and were not to be ignored
+	Bytes            int64         `json:"bytes"`                       // that were compared with checksums
+	WAL              []walResult   `json:"wal"`
+	Problems         []problemLine `json:"problems"`      // the first 1000
+	ProblemCount     int64         `json:"problem_count"` // of all
+}
+
+type walResult struct {
+	Timeline uint32 `json:"timeline"`
+	Start    string `json:"start_lsn"`
+	End      string `json:"end_lsn"`
+	Records  int64  `json:"records"`
+	Error    string `json:"error,omitempty"`
+}
+
+type problemLine struct {
+	Kind    string `json:"kind"`
+	Path    string `json:"path,omitempty"`
+	Archive string `json:"archive,omitempty"`
+	Message string `json:"message"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+// printJSON writes the object as one line on standard output and returns the
+// exit status.
+func (r *run) printJSON(report *verify.Report, err error) int {
+	out := result{
+		Verified:        err == nil && report.OK(),
+		Backup:          r.o.verify.Path,
+		ManifestVersion: report.ManifestVersion,
+		Files:           report.Files,
+		Bytes:           report.Bytes,
+		WAL:             []walResult{},
+		Problems:        []problemLine{},
+		ProblemCount:    report.Total,
+	}
+	if err != nil {
+		out.Error = words.Of(err)
+	}
+	if report.Format != verify.Detect {
+		out.Format = report.Format.String()
+	}
+	if report.SystemID != 0 {
+		out.SystemIdentifier = strconv.FormatUint(report.SystemID, 10)
+	}
+	for _, w := range report.WAL {
+		line := walResult{w.Timeline, w.Start.String(), w.End.String(), w.Records, ""}
+		if w.Err != nil {
+			line.Error = words.Of(w.Err)
+		}
+		out.WAL = append(out.WAL, line)
+	}
+	for _, p := range report.Problems {
+		line := problemLine{Kind: p.Kind.String(), Path: p.Path, Archive: p.Archive, Message: words.Of(p)}
+		if p.Kind == verify.BrokenWAL && p.Err != nil {
+			line.Detail = words.Of(p.Err)
+		}
+		out.Problems = append(out.Problems, line)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(out); err != nil {
+		r.p.Error(err.Error())
+		return 1
+	}
+	return r.p.Answer(b.String())
+}

@@ -1,0 +1,44 @@
+package verify
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/verify"
+)
+
+// progress shows how far the reading is, as progress_report of pg_verifybackup
+// does: at most once a second, and at the end; on a terminal in one line.
+type progress struct {
+	console *program.Console
+	last    int64 // second of the last report
+}
+
+func (s *progress) update(p verify.Progress) {
+	now := time.Now().Unix()
+	if now == s.last && !p.Finished {
+		return
+	}
+	s.last = now
+	text := format(p)
+	switch {
+	case p.Finished:
+		s.console.Status("")
+		s.console.Line(text)
+	case s.console.Terminal():
+		s.console.Status(text)
+	default:
+		s.console.Line(text)
+	}
+}
+
+func format(p verify.Progress) string {
+	var percent int64
+	if p.Total > 0 {
+		percent = int64(float64(p.Done) / float64(p.Total) * 100)
+	}
+	total := strconv.FormatInt(p.Total/1024, 10)
+	return fmt.Sprintf("%*d/%s kB (%d%%) verified", len(total), p.Done/1024, total, percent)
+}

@@ -1,0 +1,81 @@
+// Package verify is the command "pgbasin verify", which is also
+// pg_verifybackup.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
+	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/verify"
+)
+
+// Run verifies the backup that p.Args name and returns the exit status: 0 if
+// nothing is wrong with it, else 1.
+func Run(p *program.Program) int {
+	o, err := parse(p.Args, p.DropIn)
+	switch {
+	case err == errHelp:
+		return p.Answer(help(p))
+	case err == errVersion:
+		return p.Answer(p.VersionLine())
+	case err != nil:
+		usage.Print(p, err)
+		return 1
+	}
+	ctx, stop := context.Background(), func() {}
+	if p.Interrupts != nil {
+		ctx, stop = p.Interrupts(ctx, func() {})
+	}
+	defer stop()
+	return (&run{p: p, o: o}).run(ctx)
+}
+
+// run connects the options with the library.
+type run struct {
+	p *program.Program
+	o *options
+}
+
+func (r *run) run(ctx context.Context) int {
+	r.o.verify.Observer = verify.Observer{Problem: r.problem}
+	if r.o.progress {
+		r.o.verify.Observer.Progress = (&progress{console: r.p.Console}).update
+	}
+	report, err := verify.Run(ctx, r.o.verify)
+	if err != nil {
+		r.failed(err)
+	}
+	status := 0
+	if err != nil || !report.OK() {
+		status = 1
+	}
+	switch {
+	case r.o.json:
+		return max(status, r.printJSON(report, err))
+	case status == 0 && !r.o.quiet:
+		return r.p.Answer("backup successfully verified\n")
+	}
+	return status
+}
+
+// problem tells what is wrong with the backup.
+func (r *run) problem(problem *verify.Problem) {
+	r.p.Error(words.Of(problem))
+	if problem.Kind == verify.BrokenWAL && problem.Err != nil {
+		r.p.Detail(words.Of(problem.Err))
+	}
+}
+
+// failed tells why the backup could not be judged.
+func (r *run) failed(err error) {
+	r.p.Error(words.Of(err))
+	var format *manifest.FormatError
+	if errors.As(err, &format) && format.Line > 0 && !r.p.DropIn {
+		r.p.Detail(fmt.Sprintf("The manifest is wrong at byte %d, in line %d.", format.Offset, format.Line))
+	}
+}

@@ -1,0 +1,229 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"hash"
+	"hash/crc32"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgbasin/pgbasin/manifest"
+)
+
+const (
+	// readSize is how much is read at once, in bytes. It is a multiple of every
+	// size that pages can have.
+	readSize = 256 << 10
+	// partSize is how much of a large file one goroutine reads, so that the last
+	// file does not keep only one of them busy. It is a multiple of readSize.
+	partSize = 64 << 20
+)
+
+// file is one whose content is compared with the manifest.
+type file struct {
+	path  string
+	said  indexed // by the manifest
+	flags flags
+
+	crcs   []uint32 // of the parts; nil if the file is read as a whole
+	left   atomic.Int32
+	read   atomic.Int64
+	failed atomic.Bool
+}
+
+// part is what one goroutine reads of a file.
+type part struct {
+	*file
+	number int
+}
+
+// readFiles compares the content of all files that are there, and have the right
+// size, with the manifest.
+func (v *verifier) readFiles(ctx context.Context) error {
+	v.read(0)
+	group, ctx := errgroup.WithContext(ctx)
+	jobs := v.o.jobs()
+	parts := make(chan part, 4*jobs)
+	group.Go(func() error {
+		defer close(parts)
+		return v.listFiles(ctx, parts)
+	})
+	for range jobs {
+		group.Go(func() error {
+			w := &reader{v: v, buf: make([]byte, readSize)}
+			for p := range parts {
+				if err := w.readPart(ctx, p); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	v.finished()
+	return nil
+}
+
+// listFiles sends the parts of all files that are to be read.
+func (v *verifier) listFiles(ctx context.Context, parts chan<- part) error {
+	_, err := v.eachFile(func(m *manifest.File) error {
+		said, flags := v.index.find(m.Path)
+		switch {
+		case flags == nil:
+			return errManifestChanged
+		case *flags&(matched|bad|ignored) != matched || v.ignore.has(m.Path):
+			return nil
+		case flags.algorithm() == manifest.None:
+			return nil
+		}
+		f := &file{path: m.Path, said: *said, flags: *flags}
+		n := 1
+		if flags.algorithm() == manifest.CRC32C && said.size > 2*partSize {
+			n = int((said.size + partSize - 1) / partSize)
+			f.crcs = make([]uint32, n)
+		}
+		f.left.Store(int32(n))
+		for i := range n {
+			select {
+			case parts <- part{f, i}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// reader is one goroutine that reads files.
+type reader struct {
+	v      *verifier
+	buf    []byte
+	hashes [manifest.SHA512 + 1]hash.Hash
+	sum    []byte
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// readPart reads a part of a file, and judges the file if it was the last one
+// to be read.
+func (w *reader) readPart(ctx context.Context, p part) error {
+	err := w.sumPart(ctx, p)
+	var problem *Problem
+	switch {
+	case errors.As(err, &problem):
+		if !p.failed.Swap(true) {
+			if err := w.v.problem(problem); err != nil {
+				return err
+			}
+		}
+	case err != nil:
+		return err
+	}
+	if p.left.Add(-1) > 0 || p.failed.Load() {
+		return nil
+	}
+	return w.judge(p.file)
+}
+
+// sumPart computes the checksum of a part: in p.crcs, or else in w.sum.
+func (w *reader) sumPart(ctx context.Context, p part) error {
+	f, err := os.Open(w.v.dir + "/" + p.path)
+	if err != nil {
+		return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: "could not open file"}
+	}
+	defer f.Close()
+	from, to := int64(0), int64(-1) // to the end, wherever it is now
+	var sum hash.Hash
+	if p.crcs == nil {
+		sum = w.hash(p.flags.algorithm())
+	} else {
+		from = int64(p.number) * partSize
+		if p.number < len(p.crcs)-1 {
+			to = from + partSize
+		}
+		if _, err := f.Seek(from, io.SeekStart); err != nil {
+			return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: "could not read file"}
+		}
+	}
+	var crc uint32
+	for at := from; at != to; {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		buf := w.buf
+		if to >= 0 {
+			buf = buf[:min(int64(len(buf)), to-at)]
+		}
+		n, err := f.Read(buf)
+		if n > 0 {
+			if sum != nil {
+				sum.Write(buf[:n])
+			} else {
+				crc = crc32.Update(crc, castagnoli, buf[:n])
+			}
+			at += int64(n)
+			p.read.Add(int64(n))
+			w.v.read(int64(n))
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: "could not read file"}
+		}
+	}
+	if sum == nil {
+		p.crcs[p.number] = crc
+	} else {
+		w.sum = sum.Sum(w.sum[:0])
+	}
+	return nil
+}
+
+// hash returns the hash for an algorithm, empty.
+func (w *reader) hash(a manifest.ChecksumAlgorithm) hash.Hash {
+	if w.hashes[a] == nil {
+		w.hashes[a] = a.New()
+	}
+	w.hashes[a].Reset()
+	return w.hashes[a]
+}
+
+// judge compares the checksum of a file that was read whole.
+func (w *reader) judge(f *file) error {
+	if n := f.read.Load(); n != f.said.size {
+		return w.v.problem(&Problem{Kind: ReadSizeDiffers, Path: f.path, Size: n, ManifestSize: f.said.size})
+	}
+	if f.crcs != nil {
+		crc := f.crcs[0]
+		for i, next := range f.crcs[1:] {
+			length := min(partSize, f.said.size-int64(i+1)*partSize)
+			crc = combineCRC(crc, next, length)
+		}
+		w.sum = append(w.sum[:0], byte(crc), byte(crc>>8), byte(crc>>16), byte(crc>>24))
+	}
+	if problem := w.v.compare(f.said, f.flags, w.sum); problem != nil {
+		problem.Path = f.path
+		return w.v.problem(problem)
+	}
+	return nil
+}
+
+// compare compares a file's checksum with the manifest's. It returns nil if they
+// are the same.
+func (v *verifier) compare(said indexed, fl flags, sum []byte) *Problem {
+	if fl&oddLength != 0 {
+		return &Problem{Kind: ChecksumLength, Length: int(said.sum), LengthWanted: len(sum)}
+	}
+	if v.index.sum(sum) != said.sum {
+		return &Problem{Kind: ChecksumDiffers}
+	}
+	return nil
+}

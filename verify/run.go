@@ -1,0 +1,169 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/pgbasin/pgbasin/manifest"
+)
+
+// verifier is one Run.
+type verifier struct {
+	o            *Options
+	dir          string
+	manifestPath string
+	format       Format
+	ignore       ignoreList
+	index        *index
+	ranges       []manifest.WALRange
+
+	matchedFiles int64 // of the index
+	ignoredMore  bool  // ignore has grown since the index was made
+
+	mu       sync.Mutex // guards what follows, and the calls of the Observer
+	report   Report
+	progress Progress
+}
+
+// errEnough ends everything at the first problem.
+var errEnough = errors.New("there is a problem, and the first one was to be the last")
+
+// Run verifies the backup. An error says why that could not be done or finished,
+// as that of the context. Otherwise the Report tells whether the backup is good;
+// it is never nil, and after an error it has what was found before.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	v := &verifier{o: &o, dir: clean(o.Path), manifestPath: clean(o.ManifestPath), ignore: newIgnoreList(o.Ignore)}
+	if v.manifestPath == "" {
+		v.manifestPath = v.dir + "/backup_manifest"
+	}
+	err := v.run(ctx)
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return &v.report, err
+}
+
+// clean is filepath.Clean, but leaves nothing as it is.
+func clean(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Clean(path)
+}
+
+func (v *verifier) run(ctx context.Context) error {
+	if err := v.readManifest(); err != nil {
+		return err
+	}
+	dir, err := os.Open(v.dir)
+	if err == nil {
+		// Opening a file is no error, reading it as a directory is.
+		_, err = dir.Readdirnames(1)
+		if errors.Is(err, errNoMore) {
+			err = nil
+		}
+		dir.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not open directory \"%s\": %w", v.dir, systemError(err))
+	}
+	if err := v.detectFormat(); err != nil {
+		return err
+	}
+	if v.format == Tar {
+		return v.runTar(ctx)
+	}
+	return v.runPlain(ctx)
+}
+
+func (v *verifier) detectFormat() error {
+	v.format = v.o.Format
+	if v.format == Detect {
+		path := v.dir + "/PG_VERSION"
+		_, err := os.Stat(path)
+		switch {
+		case err == nil:
+			v.format = Plain
+		case errors.Is(err, fs.ErrNotExist):
+			v.format = Tar
+		default:
+			return fmt.Errorf("could not stat file \"%s\": %w", path, err)
+		}
+	}
+	v.report.Format = v.format
+	return nil
+}
+
+func (v *verifier) runPlain(ctx context.Context) error {
+	if err := v.walk(ctx); err != nil {
+		return err
+	}
+	if err := v.reportMissing(); err != nil {
+		return err
+	}
+	if !v.o.SkipChecksums {
+		if err := v.readFiles(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) runTar(ctx context.Context) error { return nil }
+
+// problem notes and reports what is wrong. It returns an error if that is to be
+// the end.
+func (v *verifier) problem(p *Problem) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.o.ExitOnError && v.report.Total > 0 {
+		return errEnough // another goroutine was first
+	}
+	v.report.Total++
+	if len(v.report.Problems) < MaxProblems {
+		v.report.Problems = append(v.report.Problems, p)
+	}
+	if v.o.Observer.Problem != nil {
+		v.o.Observer.Problem(p)
+	}
+	if v.o.ExitOnError {
+		return errEnough
+	}
+	return nil
+}
+
+// read tells that so many bytes were read.
+func (v *verifier) read(n int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.progress.Done += n
+	v.show()
+}
+
+func (v *verifier) finished() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.progress.Finished = true
+	v.show()
+}
+
+func (v *verifier) show() {
+	if v.o.Observer.Progress != nil {
+		v.o.Observer.Progress(v.progress)
+	}
+}
+
+// systemError is what the operating system said, without what Go says it was
+// about.
+func systemError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
