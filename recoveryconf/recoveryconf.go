@@ -4,14 +4,16 @@ package recoveryconf
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
 // Names of the files in a data directory.
 const (
-	AutoConf      = "postgresql.auto.conf" // parameters, from 12 on
-	RecoveryConf  = "recovery.conf"        // parameters up to 11; from 12 on it stops the server from starting
-	StandbySignal = "standby.signal"       // from 12 on, empty: start as a standby
+	AutoConf       = "postgresql.auto.conf" // parameters; those of recovery from 12 on
+	RecoveryConf   = "recovery.conf"        // parameters of recovery up to 11; from 12 on it stops the server from starting
+	RecoverySignal = "recovery.signal"      // from 12 on, empty: recover from the archive
+	StandbySignal  = "standby.signal"       // from 12 on, empty: start as a standby, whether there is RecoverySignal or not
 )
 
 // ParametersVersion is the first version (as PQserverVersion counts) in which
@@ -25,6 +27,10 @@ type Param struct {
 
 // Params are parameters in the order in which they are written.
 type Params []Param
+
+func (p Params) has(name string) bool {
+	return slices.ContainsFunc(p, func(param Param) bool { return fold(param.Name) == fold(name) })
+}
 
 // Render returns the parameters as lines of a configuration file.
 func (p Params) Render() []byte {
