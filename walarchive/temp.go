@@ -1,0 +1,118 @@
+package walarchive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+)
+
+// temp is a file that gets its name when it is complete. It is locked while it is
+// in use, so that one that a killed process left can be told and removed.
+type temp struct {
+	*os.File
+	path string
+	done bool
+}
+
+// tempFiles is how many may be in use at a time.
+const tempFiles = 1000
+
+// abandoned is the age at which a temporary file is taken for left behind on a
+// file system that has no locks.
+const abandoned = 24 * time.Hour
+
+// newTemp makes a file whose name is prefix and a number, the lowest that is not
+// in use, and removes those that were left behind.
+func newTemp(prefix string, mode fs.FileMode) (*temp, error) {
+	for i := range tempFiles {
+		path := prefix + strconv.Itoa(i)
+		sweep(path)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("could not create file %q: %w", path, reason(err))
+		}
+		t := &temp{File: f, path: path}
+		if lock(f) == lockedByOther || !isAt(f, path) {
+			f.Close() // swept before it was locked
+			continue
+		}
+		if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			t.discard()
+			return nil, fmt.Errorf("could not set permissions of file %q: %w", path, reason(err))
+		}
+		for i++; sweep(prefix + strconv.Itoa(i)); i++ {
+		}
+		return t, nil
+	}
+	return nil, fmt.Errorf("could not create file %q: %d of its kind exist", prefix+"0", tempFiles)
+}
+
+// discard removes the file unless it got its name.
+func (t *temp) discard() {
+	if !t.done {
+		t.done = true
+		// While it is open nobody takes the name for an abandoned one.
+		os.Remove(t.path)
+		t.Close()
+		os.Remove(t.path) // where an open file cannot be removed
+	}
+}
+
+// sweep removes a temporary file that no process has open, and tells whether
+// there was one, in use or not. A file that was given its final name by a link is
+// removed like any other: never changed.
+func sweep(path string) (there bool) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	if !info.Mode().IsRegular() {
+		return true
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
+		return true
+	}
+	switch lock(f) {
+	case lockedByOther:
+		return true
+	case notLockable:
+		if time.Since(info.ModTime()) < abandoned {
+			return true
+		}
+	}
+	if isAt(f, path) {
+		removeSwept(f, path)
+	}
+	return true
+}
+
+// isAt tells whether path is a name of f.
+func isAt(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, named)
+}
+
+// modeFor is the mode of files in a directory: the group may read them if it may
+// read the directory.
+func modeFor(dir string) fs.FileMode {
+	info, err := os.Stat(dir)
+	if err == nil && info.Mode()&0o040 != 0 {
+		return 0o640
+	}
+	return 0o600
+}
