@@ -1,0 +1,284 @@
+package backupset
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
+	"github.com/pgbasin/pgbasin/tarstream"
+)
+
+// Peek finds out what is to be known before a backup is read, and remembers it.
+//
+// Of a plain backup it looks at every name and size, of an uncompressed tar at every header. Of a compressed one it reads the
+// beginning if a server or pgbasin made it and the version is told by the manifest or by another archive; otherwise it
+// reads as far as it has to, which for a compressed tar that was made by hand is to the end. Of standard input it sees the
+// first MiB, which Read passes on again.
+func (s *Set) Peek(ctx context.Context) (*Head, error) {
+	if s.head != nil {
+		return s.head, nil
+	}
+	h := &Head{}
+	if s.manifest != "" {
+		var err error
+		if h.Manifest, h.Version, err = s.summarize(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	switch {
+	case s.Form == Plain:
+		err = s.peekPlain(ctx, h)
+	case s.stdin != nil:
+		err = s.peekStdin(h)
+	default:
+		err = s.peekTar(ctx, h)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.judgeManifest(h)
+	if h.SystemID == 0 && h.Manifest != nil {
+		h.SystemID = h.Manifest.SystemID
+	}
+	if h.Version == 0 && h.Control != nil {
+		h.Version, _ = h.Control.Version()
+	}
+	s.head = h
+	return h, nil
+}
+
+// judgeManifest tells a manifest that a directory got with an older backup: a
+// server never removes it, and its WAL range starts where that backup did.
+func (s *Set) judgeManifest(h *Head) {
+	if s.Form != Plain || h.Manifest == nil || len(h.Manifest.WALRanges) == 0 {
+		return
+	}
+	start := startRange(h.Manifest.WALRanges)
+	switch {
+	case h.Label != nil:
+		h.StaleManifest = start.Start != h.Label.Start || start.Timeline != h.Label.StartTimeline
+	case h.Control != nil:
+		// A backup that a server has run on since, or the copy of one that was shut down.
+		h.StaleManifest = h.Control.State == pgdata.ShutDown || h.Control.State == pgdata.ShutDownInRecovery
+	}
+	if h.StaleManifest {
+		s.note("%q is that of another backup, which started at %s, and does not count", s.manifest, start.Start)
+		h.Manifest = nil
+	}
+}
+
+func (s *Set) peekPlain(ctx context.Context, h *Head) error {
+	v := newScan()
+	v.found = true
+	if err := s.readPlain(ctx, s.Data(), v, true); err != nil {
+		return err
+	}
+	for name, limit := range kept {
+		b, err := s.readSmall(name)
+		switch {
+		case err == nil && int64(len(b)) <= limit:
+			v.small[name] = b
+		case err == nil:
+			return fmt.Errorf("file %q of %q has %d bytes, which is too many", name, s.Path, len(b))
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		default:
+			delete(v.small, name)
+		}
+	}
+	if err := v.fill(h, true); err != nil {
+		return fmt.Errorf("backup %q: %w", s.Path, err)
+	}
+	s.Data().Content = v.bytes
+	for i := range s.Archives[1:] {
+		a := &s.Archives[1+i]
+		inner := newScan()
+		inner.found = true
+		if err := s.readPlain(ctx, a, inner, true); err != nil {
+			return err
+		}
+		a.Content = inner.bytes
+	}
+	for _, a := range s.absent {
+		setTablespace(h, a.oid, Nowhere, a.location, a.reason)
+	}
+	s.place = &place{}
+	s.setArchives(h)
+	return nil
+}
+
+// setArchives notes which tablespaces have archives.
+func (s *Set) setArchives(h *Head) {
+	for i := range s.Archives {
+		if a := &s.Archives[i]; a.Kind == Tablespace {
+			setTablespace(h, a.OID, InArchive, "", "")
+		}
+	}
+	slices.SortFunc(h.Tablespaces, func(a, b TablespaceInfo) int { return int(int64(a.OID) - int64(b.OID)) })
+}
+
+func setTablespace(h *Head, oid uint32, where Where, location, reason string) {
+	for i := range h.Tablespaces {
+		if t := &h.Tablespaces[i]; t.OID == oid {
+			t.Where, t.Reason = where, reason
+			return
+		}
+	}
+	h.Tablespaces = append(h.Tablespaces, TablespaceInfo{pgdata.TablespaceLink{OID: oid, Location: location}, where, reason})
+}
+
+func (s *Set) peekStdin(h *Head) error {
+	v := newScan()
+	err := s.scanStdin(v)
+	all := err == nil
+	if err != nil && err != errEnough {
+		return err
+	}
+	s.place = &v.at
+	return s.filled(v, h, all)
+}
+
+// filled puts a scan into h and names the backup in errors.
+func (s *Set) filled(v *scan, h *Head, all bool) error {
+	version := h.Version
+	if err := v.fill(h, all); err != nil {
+		return &ArchiveError{s.Data().path, err}
+	}
+	if h.Version == 0 {
+		h.Version = version
+	}
+	if all {
+		s.Data().Content = v.bytes
+	}
+	s.setArchives(h)
+	return nil
+}
+
+func (s *Set) peekTar(ctx context.Context, h *Head) error {
+	v := newScan()
+	a := s.Data()
+	var err error
+	if a.Compression == codec.None {
+		err = hop(ctx, a, v)
+	} else {
+		if h.Version == 0 {
+			h.Version = s.versionOfArchives(ctx)
+		}
+		known := h.Version != 0
+		v.enough = func(v *scan) bool {
+			_, version := v.small[VersionName]
+			return v.serverMade() && (known || version)
+		}
+		err = s.readTar(ctx, a, v)
+	}
+	all := err == nil
+	if err != nil && err != errEnough {
+		return err
+	}
+	s.place = &v.at
+	return s.filled(v, h, all)
+}
+
+// versionOfArchives tells the version by a tablespace, whose only directory is
+// named after it.
+func (s *Set) versionOfArchives(ctx context.Context) pgdata.Version {
+	for i := range s.Archives {
+		a := &s.Archives[i]
+		if a.Kind != Tablespace {
+			continue
+		}
+		f := &firstMember{}
+		if err := s.readTar(ctx, a, f); err != errEnough {
+			continue
+		}
+		if major, _, ok := strings.Cut(strings.TrimPrefix(f.name, "PG_"), "_"); ok && strings.HasPrefix(f.name, "PG_") {
+			if v, err := pgdata.ParseVersion([]byte(major + "\n")); err == nil {
+				return v
+			}
+		}
+	}
+	return 0
+}
+
+// firstMember reads the name of the first member.
+type firstMember struct{ name string }
+
+func (f *firstMember) Member(h *tarstream.Header) error {
+	if h.Name == "." {
+		return nil
+	}
+	f.name = h.Name
+	return errEnough
+}
+
+func (f *firstMember) Content([]byte) error { return nil }
+func (f *firstMember) EndMember() error     { return nil }
+
+// summarize reads the manifest. The version is told by the checksum of PG_VERSION; 0 if the manifest has no checksums.
+func (s *Set) summarize() (*ManifestSummary, pgdata.Version, error) {
+	f, err := s.openManifestFile()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	r := manifest.NewReader(f)
+	m := &ManifestSummary{}
+	var version pgdata.Version
+	for r.Next() {
+		e := r.File()
+		m.Files++
+		m.Bytes += e.Size
+		m.Checksums = e.Algorithm
+		if e.Path == VersionName {
+			version = versionOfChecksum(e)
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, 0, fmt.Errorf("could not read manifest %q: %w", s.manifest, err)
+	}
+	m.Version, m.WALRanges, m.SystemID = r.Version(), r.WALRanges(), r.SystemIdentifier()
+	return m, version, nil
+}
+
+// versionOfChecksum tells what a PG_VERSION holds by its checksum.
+func versionOfChecksum(f manifest.File) pgdata.Version {
+	if f.Algorithm == manifest.None {
+		return 0
+	}
+	for major := firstManifest; major < 100; major++ {
+		content := fmt.Appendf(nil, "%d\n", major)
+		sum := f.Algorithm.New()
+		sum.Write(content)
+		digest := sum.Sum(nil)
+		if f.Size == int64(len(content)) && (bytes.Equal(digest, f.Checksum) || f.Algorithm == manifest.CRC32C && bytes.Equal(reversed(digest), f.Checksum)) {
+			return pgdata.Version(major * 10000)
+		}
+	}
+	return 0
+}
+
+// firstManifest is the first major version whose backups have a manifest.
+const firstManifest = 13
+
+// reversed is a checksum as a server of the other byte order prints it.
+func reversed(b []byte) []byte {
+	b = bytes.Clone(b)
+	slices.Reverse(b)
+	return b
+}
+
+// cleanMemberName is a member's name as tarstream's lenient parser has it.
+func cleanMemberName(name string) string {
+	if strings.Trim(name, "./") == "" && !strings.Contains(name, "..") {
+		return "."
+	}
+	return strings.TrimRight(strings.TrimPrefix(name, "./"), "/")
+}
