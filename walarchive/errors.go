@@ -8,7 +8,9 @@ type NameError struct{ Name string }
 func (e *NameError) Error() string { return fmt.Sprintf("%q is not the name of a WAL file", e.Name) }
 
 // An UnreachableError says that the archive itself is not there or cannot be
-// looked into, so that nothing is known about what it has.
+// looked into, so that nothing is known about what it has. It does not unwrap to
+// Err: an archive that does not exist must not look like a file that it does not
+// have.
 type UnreachableError struct {
 	Dir string
 	Err error
@@ -17,8 +19,6 @@ type UnreachableError struct {
 func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("could not access WAL archive %q: %v", e.Dir, e.Err)
 }
-
-func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // A CorruptError says that a file is not what its name says.
 type CorruptError struct {

@@ -14,14 +14,16 @@ import (
 // being fetched.
 const fetchInfix = ".pgbasin-fetch."
 
-// A PathError says that a file cannot be put at a path, because of what is there
-// or what the path is.
+// A PathError says that a file cannot be put at a path. It does not unwrap to Err,
+// which may be that a directory does not exist.
 type PathError struct {
-	Path   string
-	Reason string
+	Path string
+	Err  error
 }
 
-func (e *PathError) Error() string { return fmt.Sprintf("%q %s", e.Path, e.Reason) }
+func (e *PathError) Error() string {
+	return fmt.Sprintf("could not put a file at %q: %v", e.Path, e.Err)
+}
 
 // Fetch puts the file of that name at the path to, decompressed, whole or not at
 // all; it replaces a regular file that is there. A segment of which the archive
@@ -39,7 +41,7 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 	}
 	info, err := os.Lstat(to)
 	if err == nil && !info.Mode().IsRegular() {
-		return &PathError{to, "exists and is not a regular file"}
+		return &PathError{to, errors.New("what is there is not a regular file")}
 	}
 	c, err := a.find(n)
 	if err != nil {
@@ -48,13 +50,16 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 	defer c.Close()
 	t, err := newTemp(to+fetchInfix, modeFor(filepath.Dir(to)))
 	if err != nil {
-		return err
+		return &PathError{to, err}
 	}
 	defer t.discard()
 	if err := c.copyTo(ctx, t); err != nil {
 		return err
 	}
-	return t.replace(to)
+	if err := t.replace(to); err != nil {
+		return &PathError{to, err}
+	}
+	return nil
 }
 
 // copyTo writes all of it, and what is missing of a partial segment.
