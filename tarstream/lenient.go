@@ -176,7 +176,8 @@ func cleanName(name string, t Type) (string, error) {
 	if t == Directory {
 		clean = strings.TrimSuffix(clean, "/.")
 	}
-	if name != "" && name[0] != '/' && (strings.Contains(clean, "//") || strings.Contains(clean, "/./") || strings.HasPrefix(clean, "./")) {
+	padded := strings.HasPrefix(clean, "/") || strings.HasPrefix(clean, "./") || strings.Contains(clean, "//") || strings.Contains(clean, "/./")
+	if padded && name[0] != '/' {
 		clean = dropEmptyParts(clean)
 	}
 	if err := CheckName(clean); err != nil {

@@ -298,8 +298,8 @@ func fixChecksums(data []byte) []byte {
 		}
 		setChecksum(b)
 		off += BlockSize
-		if h, err := ParseHeader(b); err == nil && h.Size < int64(len(data)) {
-			off += int(h.Size) + paddingOf(h.Size)
+		if size, err := parseSize(b[sizeOff:][:sizeLen]); err == nil && size < int64(len(data)) {
+			off += int(size) + paddingOf(size)
 		}
 	}
 	return data
