@@ -97,7 +97,12 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 		},
 	}
 	if o.progress {
-		lib.Observer.Progress = r.report.Update
+		lib.Observer.Progress = func(p basebackup.Progress) {
+			r.report.Update(progress.State{
+				Done: p.Done, Total: p.Total, Part: p.Tablespace, Parts: p.Tablespaces,
+				File: p.File, Milestone: p.Milestone, Finished: p.Finished,
+			})
+		}
 	}
 	if o.target.Given {
 		lib.Target, lib.TargetDetail = o.targetParts()

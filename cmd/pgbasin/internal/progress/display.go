@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 )
 
@@ -20,7 +19,7 @@ type display struct {
 	closed  sync.Once
 
 	mu      sync.Mutex
-	p       basebackup.Progress
+	p       State
 	step    string    // what is shown while no data moves
 	started time.Time // of the data; zero before
 	rate    rate
@@ -54,7 +53,7 @@ func (d *display) Step(what string) {
 	d.mu.Unlock()
 }
 
-func (d *display) Update(p basebackup.Progress) {
+func (d *display) Update(p State) {
 	d.mu.Lock()
 	if d.started.IsZero() {
 		d.started = time.Now()
@@ -81,7 +80,7 @@ func (d *display) line(now time.Time, columns int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := &d.p
-	if p.Tablespaces == 0 {
+	if p.Parts == 0 {
 		return fit(columns, d.step)
 	}
 	d.rate.add(now, p.Done)
@@ -98,8 +97,8 @@ func (d *display) line(now time.Time, columns int) string {
 			parts = append(parts, "ETA "+clock(left))
 		}
 	}
-	if p.Tablespaces > 1 && !p.Finished {
-		parts = append(parts, fmt.Sprintf("%d/%d tablespaces", p.Tablespace, p.Tablespaces))
+	if p.Parts > 1 && !p.Finished {
+		parts = append(parts, fmt.Sprintf("%d/%d %ss", p.Part, p.Parts, p.unit()))
 	}
 	what := p.File
 	if p.Finished {

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 )
 
@@ -19,7 +18,7 @@ func TestDisplayShowsPercentRateETAAndFile(t *testing.T) {
 	const MB = 1 << 20
 	d.started = now
 	d.rate.add(now, 0)
-	p := basebackup.Progress{Total: 2700 * MB, Tablespaces: 1, File: "base/5/16384"}
+	p := State{Total: 2700 * MB, Parts: 1, File: "base/5/16384"}
 	for range 100 { // 100 MB/s for 10 s
 		now = now.Add(100 * time.Millisecond)
 		p.Done += 10 * MB
@@ -33,7 +32,7 @@ func TestDisplayShowsPercentRateETAAndFile(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 
-	p.Tablespaces, p.Tablespace = 3, 1
+	p.Parts, p.Part = 3, 1
 	d.Update(p)
 	if got := d.line(now, 80); !strings.Contains(got, "  1/3 tablespaces  base/5/16384") {
 		t.Errorf("tablespaces: %q", got)
@@ -52,7 +51,7 @@ func TestDisplayShowsPercentRateETAAndFile(t *testing.T) {
 
 func TestDisplayWithoutAnEstimateShowsWhatIsDone(t *testing.T) {
 	d := &display{}
-	d.Update(basebackup.Progress{Tablespaces: 1})
+	d.Update(State{Parts: 1})
 	if got := d.line(time.Now(), 80); got != "0 bytes  0 bytes/s" {
 		t.Errorf("%q", got)
 	}

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 )
 
@@ -31,13 +30,13 @@ func (l *lines) Checkpoint() {
 func (l *lines) Step(string) {}
 func (l *lines) Close(bool)  {}
 
-func (l *lines) Update(p basebackup.Progress) {
+func (l *lines) Update(p State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case p.Finished:
 	case p.Milestone:
-		if p.Tablespace == p.Tablespaces {
+		if p.Part == p.Parts {
 			return // all have arrived: the last report is about to come
 		}
 	case p.Done == l.done:
@@ -52,7 +51,7 @@ func (l *lines) Update(p basebackup.Progress) {
 // fileWidth is the room for a file name in verbose reports.
 const fileWidth = 35
 
-func (l *lines) format(p basebackup.Progress) string {
+func (l *lines) format(p State) string {
 	done := p.Done / 1024
 	// An estimate is too low when WAL comes with the data.
 	if l.total == 0 {
@@ -77,10 +76,10 @@ func (l *lines) format(p basebackup.Progress) string {
 		file = fmt.Sprintf(" (%-*s)", fileWidth, p.File)
 	}
 	plural := "s"
-	if p.Tablespaces == 1 {
+	if p.Parts == 1 {
 		plural = ""
 	}
 	total := strconv.FormatInt(l.total, 10)
-	return fmt.Sprintf("%*d/%s kB (%s%%), %d/%d tablespace%s%s",
-		len(total), done, total, shown, p.Tablespace, p.Tablespaces, plural, file)
+	return fmt.Sprintf("%*d/%s kB (%s%%), %d/%d %s%s%s",
+		len(total), done, total, shown, p.Part, p.Parts, p.unit(), plural, file)
 }

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 )
 
@@ -14,17 +13,17 @@ func TestLinesAreShapedLikeThoseOfPgBasebackup(t *testing.T) {
 	long := "/backup/base/16384/a_very_long_file_name_indeed_1234567890"
 	for _, c := range []struct {
 		verbose bool
-		p       basebackup.Progress
+		p       State
 		want    string
 	}{
-		{false, basebackup.Progress{Done: 1234 * kB, Total: 56789 * kB, Tablespaces: 1}, " 1234/56789 kB (2%), 0/1 tablespace"},
-		{false, basebackup.Progress{Done: 56789 * kB, Total: 56789 * kB, Tablespace: 1, Tablespaces: 1}, "56789/56789 kB (100%), 1/1 tablespace"},
-		{false, basebackup.Progress{Done: 60000 * kB, Total: 56789 * kB, Tablespace: 1, Tablespaces: 2}, "60000/60000 kB (100%), 1/2 tablespaces"},
-		{false, basebackup.Progress{Done: 7*kB + 1023, Tablespaces: 1}, "7/7 kB (0%), 0/1 tablespace"},
-		{false, basebackup.Progress{}, "0/0 kB (0%), 0/0 tablespaces"},
-		{true, basebackup.Progress{Done: 5 * kB, Total: 100 * kB, Tablespaces: 1, File: "x/base.tar"}, "  5/100 kB (5%), 0/1 tablespace (x/base.tar                         )"},
-		{true, basebackup.Progress{Done: 5 * kB, Total: 100 * kB, Tablespaces: 1, File: long}, "  5/100 kB (5%), 0/1 tablespace (...long_file_name_indeed_1234567890)"},
-		{true, basebackup.Progress{Done: 5 * kB, Total: 100 * kB, Tablespaces: 2}, "  5/100 kB (100%), 0/2 tablespaces " + strings.Repeat(" ", 40)},
+		{false, State{Done: 1234 * kB, Total: 56789 * kB, Parts: 1}, " 1234/56789 kB (2%), 0/1 tablespace"},
+		{false, State{Done: 56789 * kB, Total: 56789 * kB, Part: 1, Parts: 1}, "56789/56789 kB (100%), 1/1 tablespace"},
+		{false, State{Done: 60000 * kB, Total: 56789 * kB, Part: 1, Parts: 2}, "60000/60000 kB (100%), 1/2 tablespaces"},
+		{false, State{Done: 7*kB + 1023, Parts: 1}, "7/7 kB (0%), 0/1 tablespace"},
+		{false, State{}, "0/0 kB (0%), 0/0 tablespaces"},
+		{true, State{Done: 5 * kB, Total: 100 * kB, Parts: 1, File: "x/base.tar"}, "  5/100 kB (5%), 0/1 tablespace (x/base.tar                         )"},
+		{true, State{Done: 5 * kB, Total: 100 * kB, Parts: 1, File: long}, "  5/100 kB (5%), 0/1 tablespace (...long_file_name_indeed_1234567890)"},
+		{true, State{Done: 5 * kB, Total: 100 * kB, Parts: 2}, "  5/100 kB (100%), 0/2 tablespaces " + strings.Repeat(" ", 40)},
 	} {
 		l := &lines{verbose: c.verbose}
 		if got := l.format(c.p); got != c.want {
@@ -37,7 +36,7 @@ func TestLinesComeOnceASecondAndAtMilestones(t *testing.T) {
 	var out strings.Builder
 	r := New(program.NewConsole(&out), false)
 	r.Checkpoint()
-	p := basebackup.Progress{Total: 10 << 20, Tablespaces: 1}
+	p := State{Total: 10 << 20, Parts: 1}
 	for range 100000 {
 		p.Done++
 		r.Update(p)
@@ -49,7 +48,7 @@ func TestLinesComeOnceASecondAndAtMilestones(t *testing.T) {
 	p.Milestone = true
 	r.Update(p)
 	r.Update(p)
-	p.Tablespace = 1
+	p.Part = 1
 	r.Update(p) // nothing new: the last one says the same
 	p.Finished = true
 	r.Update(p)
@@ -65,7 +64,7 @@ func TestLinesComeOnceASecondAndAtMilestones(t *testing.T) {
 func TestDataBetweenTheServersReportsMakesNoLine(t *testing.T) {
 	var out strings.Builder
 	l := &lines{console: program.NewConsole(&out)}
-	p := basebackup.Progress{Total: 10 << 20, Tablespaces: 1}
+	p := State{Total: 10 << 20, Parts: 1}
 	l.Update(p)
 	p.Done, p.Milestone = 1<<20, true
 	l.Update(p)
@@ -77,7 +76,7 @@ func TestDataBetweenTheServersReportsMakesNoLine(t *testing.T) {
 }
 
 func TestUpdateBetweenLinesDoesNotAllocate(t *testing.T) {
-	p := basebackup.Progress{Total: 10 << 20, Tablespaces: 1, File: "base/1/1"}
+	p := State{Total: 10 << 20, Parts: 1, File: "base/1/1"}
 	var out strings.Builder
 	l := &lines{console: program.NewConsole(&out)}
 	d := &display{}
