@@ -150,11 +150,8 @@ const (
 )
 
 func knownFormat(version uint32) bool {
-	switch version {
-	case format95, 960, 1002, 1100, 1201, 1300, 1700, 1800:
-		return true
-	}
-	return false
+	_, one := formatVersions[version]
+	return one || version == 1300 // 13 to 16
 }
 
 func (c *Control) identity(l *layout) {
@@ -244,27 +241,22 @@ func (c *Control) build(l *layout, version uint32) {
 	}
 }
 
-// Version is the major version, from the catalog version that its releases have. It is not known for development versions and
-// for versions newer than this program.
+// Version is the major version that writes this format; where several do, the one whose releases have this catalog version. It is
+// not known for other formats, and for development versions of 13 to 16.
 func (c *Control) Version() (v Version, ok bool) {
-	v, ok = catalogVersions[c.CatalogVersion]
+	if v, ok = formatVersions[c.PGControlVersion]; !ok && c.PGControlVersion == 1300 {
+		v, ok = catalogVersions1300[c.CatalogVersion]
+	}
 	return v, ok
 }
 
-// The catalog version does not change after a major version is released (CATALOG_VERSION_NO in src/include/catalog/catversion.h).
-var catalogVersions = map[uint32]Version{
-	201510051: 90500,
-	201608131: 90600,
-	201707211: 100000,
-	201809051: 110000,
-	201909212: 120000,
-	202007201: 130000,
-	202107181: 140000,
-	202209061: 150000,
-	202307071: 160000,
-	202406281: 170000,
-	202506291: 180000,
+// PG_CONTROL_VERSION in src/include/catalog/pg_control.h.
+var formatVersions = map[uint32]Version{
+	942: 90500, 960: 90600, 1002: 100000, 1100: 110000, 1201: 120000, 1700: 170000, 1800: 180000,
 }
+
+// CATALOG_VERSION_NO in src/include/catalog/catversion.h, which does not change after a release.
+var catalogVersions1300 = map[uint32]Version{202007201: 130000, 202107181: 140000, 202209061: 150000, 202307071: 160000}
 
 var walLevels95 = []string{"minimal", "archive", "hot_standby", "logical"}
 var walLevels = []string{"minimal", "replica", "logical"}
