@@ -198,6 +198,7 @@ func (w *reader) hash(a manifest.ChecksumAlgorithm) hash.Hash {
 
 // judge compares the checksum of a file that was read whole.
 func (w *reader) judge(f *file) error {
+	w.v.compared(f.said.size)
 	if n := f.read.Load(); n != f.said.size {
 		return w.v.problem(&Problem{Kind: ReadSizeDiffers, Path: f.path, Size: n, ManifestSize: f.said.size})
 	}

@@ -19,8 +19,12 @@ type ManifestError struct {
 // Error is PostgreSQL's message, which does not name the file.
 func (e *ManifestError) Error() string {
 	var format *manifest.FormatError
-	if errors.As(e.Err, &format) {
+	var read *readError
+	switch {
+	case errors.As(e.Err, &format):
 		return format.Msg
+	case errors.As(e.Err, &read):
+		return read.Error()
 	}
 	return e.Err.Error()
 }
@@ -112,10 +116,20 @@ type named struct {
 func (n named) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("could not read file \"%s\": %w", n.path, err)
+		err = &readError{n.path, systemError(err)}
 	}
 	return k, err
 }
+
+type readError struct {
+	path string
+	err  error
+}
+
+func (e *readError) Error() string {
+	return fmt.Sprintf("could not read file \"%s\": %v", e.path, e.err)
+}
+func (e *readError) Unwrap() error { return e.err }
 
 // reportMissing reports what the manifest lists and the backup does not have.
 func (v *verifier) reportMissing() error {

@@ -52,6 +52,8 @@ type Observer struct {
 	// Problem is called for each problem as it is found. In plain format
 	// everything that names and sizes tell comes before the first file is read.
 	Problem func(*Problem)
+	// Warning is told what is odd but no problem.
+	Warning func(string)
 	// Progress is called at the beginning and at the end of reading and for each
 	// piece between.
 	Progress func(Progress)
@@ -83,8 +85,7 @@ type Report struct {
 // WALReport is about one range of WAL that the manifest names.
 type WALReport struct {
 	manifest.WALRange
-	Records int64
-	Err     error // nil if all of it is there and sound
+	Err error // nil if all of it is there and sound
 }
 
 // MaxProblems is how many problems a Report keeps.

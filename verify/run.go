@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pgbasin/pgbasin/manifest"
 )
 
@@ -25,9 +27,13 @@ type verifier struct {
 	matchedFiles int64 // of the index
 	ignoredMore  bool  // ignore has grown since the index was made
 
-	mu       sync.Mutex // guards what follows, and the calls of the Observer
-	report   Report
-	progress Progress
+	walArchive *archive    // tar format: that of pg_wal, if there is one
+	wal        []WALReport // what checkWAL found
+
+	mu         sync.Mutex // guards what follows, and the calls of the Observer
+	fetchedWAL *archive   // tar format: the archive that has segments in pg_wal, if there is one
+	report     Report
+	progress   Progress
 }
 
 // errEnough ends everything at the first problem.
@@ -106,15 +112,16 @@ func (v *verifier) runPlain(ctx context.Context) error {
 	if err := v.reportMissing(); err != nil {
 		return err
 	}
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return v.checkWAL(inner) })
 	if !v.o.SkipChecksums {
-		if err := v.readFiles(ctx); err != nil {
-			return err
-		}
+		group.Go(func() error { return v.readFiles(inner) })
 	}
-	return nil
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return v.reportWAL()
 }
-
-func (v *verifier) runTar(ctx context.Context) error { return nil }
 
 // problem notes and reports what is wrong. It returns an error if that is to be
 // the end.
@@ -135,6 +142,22 @@ func (v *verifier) problem(p *Problem) error {
 		return errEnough
 	}
 	return nil
+}
+
+// warning passes on what is odd and no problem.
+func (v *verifier) warning(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.o.Observer.Warning != nil {
+		v.o.Observer.Warning(text)
+	}
+}
+
+// compared counts content whose checksum was compared.
+func (v *verifier) compared(n int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.report.Bytes += n
 }
 
 // read tells that so many bytes were read.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // errNoMore is what reading a directory ends with.
@@ -127,7 +128,7 @@ func (v *verifier) walkEntry(ctx context.Context, rel, full string, parent *ance
 	} else if flags.algorithm() != manifest.None {
 		v.progress.Total += f.size
 	}
-	if rel == controlFile && v.report.ManifestVersion != 1 {
+	if rel == pgdata.ControlFile && v.report.ManifestVersion != 1 {
 		return v.checkControlFile(full)
 	}
 	return nil

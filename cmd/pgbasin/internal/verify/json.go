@@ -29,7 +29,6 @@ type walResult struct {
 	Timeline uint32 `json:"timeline"`
 	Start    string `json:"start_lsn"`
 	End      string `json:"end_lsn"`
-	Records  int64  `json:"records"`
 	Error    string `json:"error,omitempty"`
 }
 
@@ -64,7 +63,7 @@ func (r *run) printJSON(report *verify.Report, err error) int {
 		out.SystemIdentifier = strconv.FormatUint(report.SystemID, 10)
 	}
 	for _, w := range report.WAL {
-		line := walResult{w.Timeline, w.Start.String(), w.End.String(), w.Records, ""}
+		line := walResult{w.Timeline, w.Start.String(), w.End.String(), ""}
 		if w.Err != nil {
 			line.Error = words.Of(w.Err)
 		}

@@ -42,7 +42,7 @@ type run struct {
 }
 
 func (r *run) run(ctx context.Context) int {
-	r.o.verify.Observer = verify.Observer{Problem: r.problem}
+	r.o.verify.Observer = verify.Observer{Problem: r.problem, Warning: r.p.Warning}
 	if r.o.progress {
 		r.o.verify.Observer.Progress = (&progress{console: r.p.Console}).update
 	}

@@ -1,0 +1,124 @@
+//go:build linux
+
+package verify
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/pgtest"
+)
+
+var majorsFlag = flag.String("majors", "13,15,18", "server versions for the tests with Matrix in their name")
+
+// The programs under test: the same file under both of its names.
+var pgbasin, pgVerifybackup string
+
+// oracle is PostgreSQL's own tool.
+var oracle string
+
+// The backups that tests change copies of: the same server's in both formats.
+var plainBackup, tarBackup string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "pgbasin-verify-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// Some tests run the programs as a user that has no rights.
+	if err = os.Chmod(dir, 0o755); err == nil {
+		err = prepare(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// prepare builds the program and takes the backups.
+func prepare(dir string) (err error) {
+	pgbasin, pgVerifybackup = filepath.Join(dir, "pgbasin"), filepath.Join(dir, "pg_verifybackup")
+	build := exec.Command("go", "build", "-o", pgbasin, "github.com/pgbasin/pgbasin/cmd/pgbasin")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("could not build the program under test: %w\n%s", err, out)
+	}
+	if err := os.Symlink("pgbasin", pgVerifybackup); err != nil {
+		return err
+	}
+	in, err := pgtest.Installation(15)
+	if err != nil {
+		return err
+	}
+	if oracle, err = in.Path("pg_verifybackup"); err != nil {
+		return err
+	}
+	basebackup, err := in.Path("pg_basebackup")
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	checksums := true
+	s, err := pgtest.Launch(ctx, pgtest.Config{Major: 15, WALSegSize: 1, Checksums: &checksums})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	space, err := s.MakeTablespace(ctx, "elsewhere")
+	if err != nil {
+		return err
+	}
+	conn, err := s.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, sql := range []string{
+		"create table t as select i, repeat('x', 200) as filler from generate_series(1, 2000) i",
+		"create index on t (i)",
+		"create table s tablespace elsewhere as select i from generate_series(1, 2000) i",
+		"vacuum t",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	plainBackup, tarBackup = filepath.Join(dir, "plain"), filepath.Join(dir, "tar")
+	for _, args := range [][]string{
+		{"-D", plainBackup, "-Fp", "-T", space + "=" + filepath.Join(dir, "elsewhere")},
+		{"-D", tarBackup, "-Ft"},
+	} {
+		args = append(args, "-X", "stream", "-c", "fast", "--no-sync", "-d", s.DSN())
+		if out, err := exec.Command(basebackup, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("pg_basebackup %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// onMajors runs test for each major that -majors names.
+func onMajors(t *testing.T, test func(t *testing.T, major int)) {
+	for _, text := range strings.Split(*majorsFlag, ",") {
+		major, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			t.Fatalf("-majors %q: %v", *majorsFlag, err)
+		}
+		t.Run(text, func(t *testing.T) { test(t, major) })
+	}
+}

@@ -1,0 +1,350 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
+	"github.com/pgbasin/pgbasin/tarstream"
+	"github.com/pgbasin/pgbasin/wal"
+)
+
+// archive is one of the tar files of a backup in tar format.
+type archive struct {
+	name      string // of the file
+	oid       uint32 // of the tablespace; 0 if it is another archive
+	algorithm codec.Algorithm
+	size      int64 // bytes, as stored
+}
+
+// prefix stands in front of the names of the archive's members.
+func (a *archive) prefix() string {
+	if a.oid == 0 {
+		return ""
+	}
+	return tarstream.TablespaceDir + "/" + strconv.FormatUint(uint64(a.oid), 10) + "/"
+}
+
+// parseArchiveName understands the names that pg_basebackup gives to archives.
+// isWAL is true for that of pg_wal.
+func parseArchiveName(name string) (a archive, isWAL, ok bool) {
+	a.name = name
+	suffix := ""
+	switch digits := len(name) - len(strings.TrimLeft(name, "0123456789")); {
+	case strings.HasPrefix(name, "base"):
+		suffix = name[len("base"):]
+	case strings.HasPrefix(name, "pg_wal"):
+		suffix, isWAL = name[len("pg_wal"):], true
+	case digits > 0:
+		oid, err := strconv.ParseUint(name[:digits], 10, 32)
+		if err != nil || oid == 0 {
+			return a, false, false
+		}
+		a.oid, suffix = uint32(oid), name[digits:]
+	}
+	switch suffix {
+	case ".tar":
+	case ".tgz", ".tar.gz":
+		a.algorithm = codec.Gzip
+	case ".tar.lz4":
+		a.algorithm = codec.LZ4
+	case ".tar.zst":
+		a.algorithm = codec.Zstd
+	default:
+		return a, false, false
+	}
+	return a, isWAL, true
+}
+
+// runTar verifies a backup in tar format.
+func (v *verifier) runTar(ctx context.Context) error {
+	archives, err := v.listArchives()
+	if err != nil {
+		return err
+	}
+	v.read(0)
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(v.o.jobs())
+	t := &tarVerifier{verifier: v}
+	for i := range archives {
+		group.Go(func() error { return t.readArchive(inner, &archives[i]) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	v.finished()
+	// What was in the rest of a broken archive is not missing, but not known.
+	if !t.broken {
+		if err := v.reportMissing(); err != nil {
+			return err
+		}
+	}
+	if err := v.checkWAL(ctx); err != nil {
+		return err
+	}
+	return v.reportWAL()
+}
+
+// tarVerifier is what the readers of the archives share.
+type tarVerifier struct {
+	*verifier
+	index sync.Mutex // guards the index's flags, matchedFiles and broken
+
+	broken bool // an archive was not read to its end
+}
+
+// listArchives looks through the backup's directory.
+func (v *verifier) listArchives() ([]archive, error) {
+	entries, err := os.ReadDir(v.dir)
+	if err != nil {
+		return nil, fmt.Errorf("could not read directory \"%s\": %w", v.dir, systemError(err))
+	}
+	var archives []archive
+	for _, e := range entries {
+		name := e.Name()
+		if v.ignore.has(name) {
+			continue
+		}
+		info, err := os.Stat(v.dir + "/" + name)
+		var problem *Problem
+		switch {
+		case err != nil:
+			problem = &Problem{Kind: Unreadable, Path: name, Err: systemError(err), action: "could not stat file or directory"}
+		case !info.Mode().IsRegular():
+			problem = &Problem{Kind: NotRegular, Path: name, Archive: name}
+		}
+		if problem == nil {
+			a, isWAL, ok := parseArchiveName(name)
+			a.size = fileSize(info)
+			switch {
+			case !ok:
+				problem = &Problem{Kind: Unexpected, Path: name}
+			case isWAL:
+				v.walArchive = &a
+			default:
+				archives = append(archives, a)
+				v.progress.Total += a.size
+			}
+		}
+		if problem != nil {
+			if err := v.problem(problem); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return archives, nil
+}
+
+func fileSize(info fs.FileInfo) int64 {
+	if info == nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// open returns what the archive holds, decompressed.
+func (v *verifier) open(a *archive, read func(int64)) (io.ReadCloser, error) {
+	f, err := os.Open(v.dir + "/" + a.name)
+	if err != nil {
+		return nil, &Problem{Kind: Unreadable, Path: a.name, Err: systemError(err), action: "could not open file"}
+	}
+	z, err := codec.NewReader(&counted{f, read}, a.algorithm)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &opened{z, f}, nil
+}
+
+type opened struct {
+	*codec.Reader
+	file *os.File
+}
+
+func (o *opened) Close() error { return errors.Join(o.Reader.Close(), o.file.Close()) }
+
+// counted tells how much is read.
+type counted struct {
+	r    io.Reader
+	read func(int64)
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.read(int64(n))
+	return n, err
+}
+
+// readArchive compares the members of an archive with the manifest.
+func (t *tarVerifier) readArchive(ctx context.Context, a *archive) error {
+	m := &members{t: t, a: a, ctx: ctx}
+	err := t.readMembers(ctx, a, m, t.read)
+	var problem *Problem
+	switch {
+	case err == nil:
+		return nil
+	case m.fatal != nil:
+		return m.fatal
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case !errors.As(err, &problem):
+		problem = &Problem{Kind: BrokenArchive, Path: a.name, Archive: a.name, Err: systemError(err)}
+	}
+	t.index.Lock()
+	t.broken = true
+	t.index.Unlock()
+	return t.problem(problem)
+}
+
+// ignoredMember notes an archive that has WAL in it.
+func (v *verifier) ignoredMember(a *archive, path string) {
+	if name, ok := strings.CutPrefix(path, "pg_wal/"); ok && wal.IsSegmentName(name) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.fetchedWAL = a
+	}
+}
+
+// readMembers reads all of an archive. read is told of each piece of the file.
+func (v *verifier) readMembers(ctx context.Context, a *archive, visit tarstream.Visitor, read func(int64)) error {
+	src, err := v.open(a, read)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	p := tarstream.NewLenientParser(visit, tarstream.LenientOptions{Unterminated: true})
+	if _, err := io.Copy(&cancelable{ctx, p}, src); err != nil {
+		return err
+	}
+	return p.Close()
+}
+
+// cancelable is a writer that ends with a context.
+type cancelable struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c *cancelable) Write(p []byte) (int, error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}
+
+// members looks at the members of one archive.
+type members struct {
+	t     *tarVerifier
+	a     *archive
+	ctx   context.Context
+	fatal error // that ends more than the archive
+
+	path    string // of the current member; "" if nothing is to be done with it
+	said    indexed
+	flags   flags
+	sum     hash.Hash // nil = not to be compared
+	hashes  [manifest.SHA512 + 1]hash.Hash
+	control []byte // content of the control file, if that is the member
+	isCtl   bool
+	buf     []byte
+	size    int64
+}
+
+// Member implements tarstream.Visitor.
+func (m *members) Member(h *tarstream.Header) error {
+	m.path, m.sum, m.isCtl = "", nil, false
+	if h.Type != tarstream.Regular {
+		return nil
+	}
+	name := path.Clean(m.a.prefix() + h.Name)
+	if m.t.ignore.has(name) {
+		m.t.ignoredMember(m.a, name)
+		return nil
+	}
+	m.t.index.Lock()
+	said, fl := m.t.verifier.index.find(name)
+	if said != nil {
+		if *fl&matched == 0 {
+			*fl |= matched
+			m.t.matchedFiles++
+		}
+		if said.size != h.Size {
+			*fl |= bad
+		}
+		m.said, m.flags = *said, *fl
+	}
+	m.t.index.Unlock()
+	switch {
+	case said == nil:
+		return m.report(&Problem{Kind: Extra, Path: name, Archive: m.a.name, name: h.Name})
+	case m.said.size != h.Size:
+		return m.report(&Problem{Kind: SizeDiffers, Path: name, Archive: m.a.name, name: h.Name, Size: h.Size, ManifestSize: m.said.size})
+	}
+	m.path, m.size = name, h.Size
+	if algorithm := m.flags.algorithm(); algorithm != manifest.None && !m.t.o.SkipChecksums {
+		if m.hashes[algorithm] == nil {
+			m.hashes[algorithm] = algorithm.New()
+		}
+		m.sum = m.hashes[algorithm]
+		m.sum.Reset()
+	}
+	m.isCtl = name == pgdata.ControlFile && m.t.report.ManifestVersion != 1
+	m.control = m.control[:0]
+	return nil
+}
+
+// Content implements tarstream.Visitor.
+func (m *members) Content(p []byte) error {
+	if m.sum != nil {
+		m.sum.Write(p)
+	}
+	if m.isCtl {
+		m.control = append(m.control, p[:min(len(p), pgdata.ControlSize-len(m.control))]...)
+	}
+	return nil
+}
+
+// EndMember implements tarstream.Visitor.
+func (m *members) EndMember() error {
+	if m.sum != nil {
+		m.buf = m.sum.Sum(m.buf[:0])
+		m.t.compared(m.size)
+		if problem := m.t.compare(m.said, m.flags, m.buf); problem != nil {
+			problem.Path, problem.Archive = m.path, m.a.name
+			if err := m.report(problem); err != nil {
+				return err
+			}
+		}
+	}
+	if m.isCtl {
+		m.fatal = m.checkControl()
+		return m.fatal
+	}
+	return nil
+}
+
+func (m *members) checkControl() error {
+	if m.size != pgdata.ControlSize {
+		return fmt.Errorf("unexpected control file size %d, expected %d", m.size, pgdata.ControlSize)
+	}
+	return m.t.checkControl(m.control, m.path, m.a.name)
+}
+
+// report reports a problem; its error is not the archive's.
+func (m *members) report(p *Problem) error {
+	m.fatal = m.t.problem(p)
+	return m.fatal
+}
