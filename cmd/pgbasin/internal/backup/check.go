@@ -126,7 +126,7 @@ func (o *options) checkWALDir() error {
 	if o.format != 'p' {
 		return usage.RefuseWithHelp("WAL directory location can only be specified in plain mode")
 	}
-	if !absolute(o.waldir.Text) {
+	if !usage.AbsolutePath(o.waldir.Text) {
 		return usage.RefuseWithHelp("WAL directory location must be an absolute path")
 	}
 	o.waldir.Text = filepath.Clean(o.waldir.Text)

@@ -205,8 +205,8 @@ func (o *options) setMaxRate(v string) (err error) {
 }
 
 func (o *options) addTablespace(v string) error {
-	m, err := parseTablespace(v)
-	o.tablespaces = append(o.tablespaces, m)
+	from, to, err := usage.ParseMapping(v)
+	o.tablespaces = append(o.tablespaces, basebackup.TablespaceMapping{Old: from, New: to})
 	return err
 }
 

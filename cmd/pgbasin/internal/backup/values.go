@@ -3,13 +3,9 @@ package backup
 import (
 	"errors"
 	"math"
-	"path"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
-	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 )
 
@@ -129,57 +125,4 @@ func parseFloat(s string) (float64, error) {
 		s = "nan" // Go knows no sign for it
 	}
 	return strconv.ParseFloat(s, 64)
-}
-
-// maxPath is PostgreSQL's MAXPGPATH.
-const maxPath = 1024
-
-// parseTablespace reads OLDDIR=NEWDIR, where a backslash makes an equals sign
-// part of a name (tablespace_list_append in pg_basebackup.c).
-func parseTablespace(s string) (basebackup.TablespaceMapping, error) {
-	var dirs [2][]byte
-	which := 0
-	for i := 0; i < len(s); i++ {
-		switch {
-		case len(dirs[which]) >= maxPath:
-			return basebackup.TablespaceMapping{}, usage.Refuse("directory name too long")
-		case s[i] == '\\' && i+1 < len(s) && s[i+1] == '=':
-		case s[i] == '=' && (i == 0 || s[i-1] != '\\'):
-			if len(dirs[1]) > 0 {
-				return basebackup.TablespaceMapping{}, usage.Refuse("multiple \"=\" signs in tablespace mapping")
-			}
-			which = 1
-		default:
-			dirs[which] = append(dirs[which], s[i])
-		}
-	}
-	from, to := string(dirs[0]), string(dirs[1])
-	switch {
-	case from == "" || to == "":
-		return basebackup.TablespaceMapping{}, usage.Refuse("invalid tablespace mapping format \"%s\", must be \"OLDDIR=NEWDIR\"", s)
-	case !strings.HasPrefix(from, "/") && !absoluteOnWindows(from):
-		// The server's platform is not known, and need not be this one.
-		return basebackup.TablespaceMapping{}, usage.Refuse("old directory is not an absolute path in tablespace mapping: %s", from)
-	case !absolute(to):
-		return basebackup.TablespaceMapping{}, usage.Refuse("new directory is not an absolute path in tablespace mapping: %s", to)
-	}
-	return basebackup.TablespaceMapping{Old: path.Clean(from), New: filepath.Clean(to)}, nil
-}
-
-// absolute is PostgreSQL's notion of an absolute path on this platform, which
-// on Windows includes those without a drive.
-func absolute(name string) bool {
-	if runtime.GOOS == "windows" {
-		return absoluteOnWindows(name)
-	}
-	return filepath.IsAbs(name)
-}
-
-func absoluteOnWindows(name string) bool {
-	separator := func(c byte) bool { return c == '/' || c == '\\' }
-	if name == "" {
-		return false
-	}
-	letter := name[0]|0x20 >= 'a' && name[0]|0x20 <= 'z'
-	return separator(name[0]) || len(name) > 2 && letter && name[1] == ':' && separator(name[2])
 }

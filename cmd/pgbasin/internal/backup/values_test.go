@@ -2,7 +2,6 @@ package backup
 
 import (
 	"errors"
-	"path"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,18 +39,6 @@ func FuzzStatusInterval(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if n, err := usage.ParseInt(s, "-s", 0, 100); err == nil && (n < 0 || n > 100) {
 			t.Errorf("%q: %d", s, n)
-		}
-	})
-}
-
-func FuzzTablespaceMapping(f *testing.F) {
-	for _, s := range []string{"", "/a=/b", `/a\=b=/c`, "/a==/b", `C:\a=/b`, "=", `\`, "/a/../../b=/.."} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		m, err := parseTablespace(s)
-		if err == nil && (!absolute(m.New) || m.Old != path.Clean(m.Old) || len(m.Old) > maxPath || len(m.New) > maxPath) {
-			t.Errorf("%q: %+v", s, m)
 		}
 	})
 }

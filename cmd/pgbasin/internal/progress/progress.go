@@ -52,7 +52,7 @@ func New(console *program.Console, verbose bool) Reporter {
 // None shows nothing.
 type None struct{}
 
-func (None) Checkpoint()                {}
-func (None) Step(string)                {}
+func (None) Checkpoint()  {}
+func (None) Step(string)  {}
 func (None) Update(State) {}
-func (None) Close(bool)                 {}
+func (None) Close(bool)   {}
