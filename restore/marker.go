@@ -1,0 +1,80 @@
+package restore
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/pgbasin/pgbasin/backupset"
+)
+
+// marker is the content of the file that stands in every directory which a
+// restore has not finished. By it the next restore into the same place knows
+// debris from data.
+type marker struct {
+	Note          string   `json:"note"`
+	Restore       string   `json:"restore"` // the same for all directories of one restore
+	DataDirectory string   `json:"data_directory"`
+	Directories   []string `json:"directories"` // all of them
+}
+
+const markerNote = "A restore by pgbasin did not finish here: this is no data directory. Run the restore again, or remove the directory."
+
+// maxMarker bounds what is read of a marker.
+const maxMarker = 1 << 20
+
+func newMarker(dataDir string, directories []string) *marker {
+	return &marker{Note: markerNote, Restore: rand.Text(), DataDirectory: dataDir, Directories: directories}
+}
+
+// put writes the marker into a directory.
+func (m *marker) put(dir string) error {
+	content, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, backupset.RestoreMarker)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("could not create file %q: %w", path, err)
+	}
+	_, err = f.Write(append(content, '\n'))
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("could not write to file %q: %w", path, err)
+	}
+	return nil
+}
+
+// readMarker returns the marker in a directory, nil if there is none.
+func readMarker(dir string) *marker {
+	f, err := os.Open(filepath.Join(dir, backupset.RestoreMarker))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxMarker))
+	m := new(marker)
+	if err != nil || json.Unmarshal(content, m) != nil || m.Restore == "" || m.DataDirectory == "" {
+		return nil
+	}
+	return m
+}
+
+// debris tells whether what is in dir was left by an earlier restore into
+// dataDir that did not finish: both must have that restore's marker, and the
+// data directory no pg_control. A directory that a server can have run on is
+// never debris.
+func debris(dir, dataDir string) bool {
+	here, there := readMarker(dir), readMarker(dataDir)
+	if here == nil || there == nil || here.Restore != there.Restore || here.DataDirectory != dataDir {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(dataDir, backupset.ControlName))
+	return os.IsNotExist(err)
+}

@@ -1,0 +1,247 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/pgdata"
+	"github.com/pgbasin/pgbasin/recoveryconf"
+)
+
+// Plan is what a restore is going to do. Close it when it is not run, too.
+type Plan struct {
+	Backup     string         // path, or "-"
+	Form       backupset.Form // how the backup is stored
+	Version    pgdata.Version // of the server; 0 = known only when standard input was read
+	SystemID   uint64         // 0 = not known
+	Label      string
+	Start      lsn.LSN // where recovery starts; 0 = not known
+	Stop       lsn.LSN // where the cluster is consistent at the earliest; 0 = not known
+	Timeline   uint32  // at Start
+	Verify     bool    // every file will be compared with a manifest, of the backup or in the stream
+	DataDir    string
+	WALDir     string // "" if the WAL goes into the data directory
+	Bytes      int64  // of all files, as far as it is known
+	BytesKnown bool   // Bytes is not just a lower bound
+
+	Tablespaces   []Tablespace
+	Archives      []backupset.Archive
+	WAL           WAL
+	Configuration []recoveryconf.Files // what is written into the configuration; empty while Version is not known
+	Debris        []string             // directories with what a killed restore left, to be removed first
+	Warnings      []string
+
+	o    Options
+	set  *backupset.Set
+	head *backupset.Head
+}
+
+// IncrementalError says that a backup is of no use without those before it.
+type IncrementalError struct {
+	Path string
+	From lsn.LSN // the start of the backup that it builds on
+}
+
+func (e *IncrementalError) Error() string {
+	return fmt.Sprintf("backup %q is incremental: it holds the changes since the backup that started at %v, and cannot be restored alone", e.Path, e.From)
+}
+
+// Prepare opens the backup, decides where its parts go and refuses what cannot
+// be restored. It writes nothing. Errors are, among others, those of
+// backupset.Open, *IncrementalError, *claim.NotEmptyError, *OverlapError,
+// *SpaceError, *MissingTablespaceError, *UnknownMappingError, *TargetError and
+// *recoveryconf.Unsupported.
+func Prepare(ctx context.Context, o Options) (*Plan, error) {
+	p := &Plan{Backup: o.Backup, DataDir: filepath.Clean(o.DataDir), o: o}
+	if err := p.checkOptions(); err != nil {
+		return nil, err
+	}
+	var err error
+	p.set, err = backupset.Open(o.Backup, backupset.Options{
+		Stdin: o.Stdin,
+		Note:  p.warn,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.prepare(ctx); err != nil {
+		p.Close()
+		return nil, err
+	}
+	for _, w := range p.Warnings {
+		o.Observer.warning(w)
+	}
+	return p, nil
+}
+
+func (p *Plan) warn(message string) { p.Warnings = append(p.Warnings, message) }
+
+func (p *Plan) checkOptions() error {
+	if p.o.DataDir == "" || !filepath.IsAbs(p.o.DataDir) {
+		return fmt.Errorf("data directory %q is not an absolute path", p.o.DataDir)
+	}
+	if p.o.WALDir != "" {
+		if !filepath.IsAbs(p.o.WALDir) {
+			return fmt.Errorf("WAL directory %q is not an absolute path", p.o.WALDir)
+		}
+		p.WALDir = filepath.Clean(p.o.WALDir)
+	}
+	for _, m := range p.o.Tablespaces {
+		if !filepath.IsAbs(m.New) {
+			return fmt.Errorf("tablespace %q cannot go to %q, which is not an absolute path", m.Old, m.New)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) prepare(ctx context.Context) error {
+	var err error
+	if p.head, err = p.set.Peek(ctx); err != nil {
+		return err
+	}
+	if p.head.Version == 0 && p.Backup != "-" {
+		// It takes a compressed archive without a manifest to get here.
+		d, err := p.set.Describe(ctx)
+		if err != nil {
+			return err
+		}
+		p.head = &d.Head
+	}
+	h := p.head
+	p.Form, p.Archives = p.set.Form, p.set.Archives
+	p.Version, p.SystemID = h.Version, h.SystemID
+	if h.Label != nil {
+		p.Label = h.Label.Label
+		if h.Label.Incremental() {
+			return &IncrementalError{p.set.Path, h.Label.IncrementalFromLSN}
+		}
+	}
+	p.Start, p.Timeline, _ = h.Start()
+	p.Stop, _, _ = h.Stop()
+	p.Verify = !p.o.NoVerify && (h.Manifest != nil || p.set.Form == backupset.Tar)
+	if h.StaleManifest {
+		p.warn("the backup_manifest in the backup is that of an earlier backup and is not used")
+	}
+
+	if err := p.tablespaces(); err != nil {
+		return err
+	}
+	if err := p.checkTargets(); err != nil {
+		return err
+	}
+	p.sizes()
+	if err := p.checkWAL(ctx); err != nil {
+		return err
+	}
+	if p.Version != 0 {
+		if err := p.checkVersion(p.Version); err != nil {
+			return err
+		}
+		p.Configuration = p.configuration(p.Version, nil)
+	}
+	if err := p.checkTarget(ctx); err != nil {
+		return err
+	}
+	return checkSpace(p.demands())
+}
+
+// checkVersion refuses what servers of the version cannot do.
+func (p *Plan) checkVersion(v pgdata.Version) error {
+	if err := p.o.Recovery.Check(int(v)); err != nil {
+		return err
+	}
+	return p.o.Settings.Check(int(v))
+}
+
+// configuration is what will be written, given the names of the recovery
+// parameters that the backup's own configuration sets.
+func (p *Plan) configuration(v pgdata.Version, override []string) []recoveryconf.Files {
+	r := p.o.Recovery
+	r.Override = override
+	return append(recoveryconf.SettingsFile(p.o.Settings), r.Files(int(v))...)
+}
+
+// sizes adds up what will be written.
+func (p *Plan) sizes() {
+	p.BytesKnown = true
+	for _, a := range p.Archives {
+		switch {
+		case a.Content >= 0:
+			p.Bytes += a.Content
+		default:
+			p.Bytes += max(a.Stored, 0)
+			p.BytesKnown = false
+		}
+	}
+	// What is compressed is at least as large as the manifest says.
+	if m := p.head.Manifest; !p.BytesKnown && m != nil && m.Bytes > p.Bytes {
+		p.Bytes = m.Bytes
+	}
+}
+
+// demands are the bytes by directory.
+func (p *Plan) demands() []demand {
+	total := map[string]*demand{}
+	var order []*demand
+	add := func(path string, a *backupset.Archive) {
+		d := total[path]
+		if d == nil {
+			d = &demand{path: path, exact: true}
+			total[path], order = d, append(order, d)
+		}
+		if a.Content >= 0 {
+			d.bytes += a.Content
+		} else {
+			d.bytes += max(a.Stored, 0)
+			d.exact = false
+		}
+	}
+	for i := range p.Archives {
+		a := &p.Archives[i]
+		add(p.directory(a), a)
+	}
+	list := make([]demand, 0, len(order))
+	var sum int64
+	for _, d := range order {
+		list = append(list, *d)
+		sum += d.bytes
+	}
+	if p.Bytes > sum && len(list) > 0 {
+		list[0].bytes += p.Bytes - sum // most of it goes there
+	}
+	return list
+}
+
+// directory is where an archive's files go.
+func (p *Plan) directory(a *backupset.Archive) string {
+	switch a.Kind {
+	case backupset.WAL:
+		if p.WALDir != "" {
+			return p.WALDir
+		}
+		return filepath.Join(p.DataDir, "pg_wal") // no tar of its own holds WAL before 10
+	case backupset.Tablespace:
+		for _, t := range p.Tablespaces {
+			if t.OID == a.OID {
+				return t.Path
+			}
+		}
+	}
+	return p.DataDir
+}
+
+// Close releases the backup. The Plan cannot be run any more.
+func (p *Plan) Close() error {
+	if p.set == nil {
+		return nil
+	}
+	err := p.set.Close()
+	p.set = nil
+	return err
+}
+
+var errClosed = errors.New("restore: the plan is closed or was run before")
