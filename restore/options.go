@@ -47,6 +47,10 @@ type Options struct {
 	// Settings are added to the server's configuration.
 	Settings recoveryconf.Params
 
+	// ReadAll reads the whole backup for the plan, also where it has to be
+	// decompressed, so that the plan knows all sizes and all WAL. Standard input
+	// is not read.
+	ReadAll bool
 	// NoVerify leaves out the comparison with the manifest.
 	NoVerify bool
 	Sync     SyncMethod

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/internal/claim"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/recoveryconf"
@@ -40,6 +41,10 @@ type Plan struct {
 	head *backupset.Head
 }
 
+// NotEmptyError says that a directory which the restore should fill holds
+// something.
+type NotEmptyError = claim.NotEmptyError
+
 // IncrementalError says that a backup is of no use without those before it.
 type IncrementalError struct {
 	Path string
@@ -52,7 +57,7 @@ func (e *IncrementalError) Error() string {
 
 // Prepare opens the backup, decides where its parts go and refuses what cannot
 // be restored. It writes nothing. Errors are, among others, those of
-// backupset.Open, *IncrementalError, *claim.NotEmptyError, *OverlapError,
+// backupset.Open, *IncrementalError, *NotEmptyError, *OverlapError,
 // *SpaceError, *MissingTablespaceError, *UnknownMappingError, *TargetError and
 // *recoveryconf.Unsupported.
 func Prepare(ctx context.Context, o Options) (*Plan, error) {
@@ -103,7 +108,7 @@ func (p *Plan) prepare(ctx context.Context) error {
 	if p.head, err = p.set.Peek(ctx); err != nil {
 		return err
 	}
-	if p.head.Version == 0 && p.Backup != "-" {
+	if (p.head.Version == 0 || p.o.ReadAll && !p.head.All) && p.Backup != "-" {
 		// It takes a compressed archive without a manifest to get here.
 		d, err := p.set.Describe(ctx)
 		if err != nil {

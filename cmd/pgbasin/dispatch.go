@@ -10,7 +10,7 @@ import (
 // command is a subcommand of pgbasin.
 type command struct {
 	name   string
-	dropIn string // the tool of PostgreSQL that it stands in for
+	dropIn string // the tool of PostgreSQL that it stands in for; "" = none
 	about  string
 	run    func(*program.Program) int
 
@@ -22,7 +22,7 @@ type command struct {
 func dispatch(p *program.Program) int {
 	base := baseName(p.Argv0)
 	for _, c := range commands {
-		if base == c.dropIn || base == c.formerly && base != "" {
+		if base != "" && (base == c.dropIn || base == c.formerly) {
 			p.Name, p.Call, p.DropIn = base, base, true
 			return c.run(p)
 		}
@@ -68,7 +68,7 @@ func topHelp(p *program.Program) int {
 		return 1
 	}
 	var b strings.Builder
-	b.WriteString("pgbasin takes base backups of PostgreSQL servers and receives their WAL.\n\nUsage:\n  pgbasin COMMAND [OPTION]...\n\nCommands:\n")
+	b.WriteString("pgbasin takes base backups of PostgreSQL servers, receives their WAL, and restores them.\n\nUsage:\n  pgbasin COMMAND [OPTION]...\n\nCommands:\n")
 	for _, c := range commands {
 		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.about)
 	}
@@ -76,6 +76,9 @@ func topHelp(p *program.Program) int {
 	fmt.Fprintf(&b, "  %-10s output version information, then exit\n", "version")
 	b.WriteString("\nStarted under one of these names, as a link for example, it is that tool:\n")
 	for _, c := range commands {
+		if c.dropIn == "" {
+			continue
+		}
 		fmt.Fprintf(&b, "  %-14s with all of its options, as \"pgbasin %s\"\n", c.dropIn, c.name)
 		if c.formerly != "" {
 			fmt.Fprintf(&b, "  %-14s the same, as it was called before PostgreSQL 10\n", c.formerly)

@@ -12,6 +12,8 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/receive"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/restore"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/walfiles"
 )
 
 // version is set by the Makefile. Other builds know theirs from the module.
@@ -21,6 +23,9 @@ var version = ""
 var commands = []command{
 	{name: "backup", dropIn: "pg_basebackup", about: "take a base backup of a running server", run: backup.Run},
 	{name: "receive", dropIn: "pg_receivewal", formerly: "pg_receivexlog", about: "receive the write-ahead log of a running server into an archive", run: receive.Run},
+	{name: "restore", about: "lay out a data directory from a base backup", run: restore.Run},
+	{name: "wal-push", about: "put a WAL file into an archive, as archive_command", run: walfiles.Push},
+	{name: "wal-fetch", about: "take a WAL file out of an archive, as restore_command", run: walfiles.Fetch},
 }
 
 func main() {

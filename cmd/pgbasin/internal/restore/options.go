@@ -1,0 +1,113 @@
+package restore
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
+	"github.com/pgbasin/pgbasin/restore"
+)
+
+// options are what the command line says.
+type options struct {
+	backup      string
+	directory   usage.Optional
+	waldir      usage.Optional
+	tablespaces []restore.Mapping
+	noSync      bool
+	syncBy      restore.SyncMethod
+	noClean     bool
+	dryRun      bool
+	progress    bool
+	verbose     bool
+	json        bool
+
+	Recovery RecoveryOptions
+}
+
+// errHelp and errVersion end the parsing of a command line that asks for one of
+// these.
+var (
+	errHelp    = errors.New("help is wanted")
+	errVersion = errors.New("the version is wanted")
+)
+
+func (o *options) table() []getopt.Option {
+	flag := func(b *bool) func(string) error {
+		return func(string) error { *b = true; return nil }
+	}
+	info := func(err error) func(string) error { return func(string) error { return err } }
+	return append([]getopt.Option{
+		{Long: "help", Short: '?', Set: info(errHelp)},
+		{Long: "version", Short: 'V', Set: info(errVersion)},
+		{Long: "pgdata", Short: 'D', Arg: true, Set: o.directory.Set},
+		{Long: "waldir", Arg: true, Set: o.waldir.Set},
+		{Long: "tablespace-mapping", Short: 'T', Arg: true, Set: o.addTablespace},
+		{Long: "no-clean", Short: 'n', Set: flag(&o.noClean)},
+		{Long: "no-sync", Short: 'N', Set: flag(&o.noSync)},
+		{Long: "sync-method", Arg: true, Set: o.setSyncMethod},
+		{Long: "dry-run", Set: flag(&o.dryRun)},
+		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
+		{Long: "verbose", Short: 'v', Set: flag(&o.verbose)},
+		{Long: "json", Set: flag(&o.json)},
+	}, o.Recovery.Table()...)
+}
+
+// parse reads the command line. The error is one that usage.Print knows, errHelp
+// or errVersion.
+func parse(args []string) (*options, error) {
+	o := new(options)
+	operands, err := getopt.Parse(o.table(), args)
+	if err != nil {
+		return o, err
+	}
+	switch {
+	case len(operands) == 0:
+		return o, usage.RefuseWithHelp("no backup specified")
+	case len(operands) > 1:
+		return o, usage.RefuseWithHelp("too many command-line arguments (first is \"%s\")", operands[1])
+	}
+	o.backup = operands[0]
+	return o, o.check()
+}
+
+func (o *options) check() error {
+	switch {
+	case o.backup == "":
+		return usage.RefuseWithHelp("no backup specified")
+	case !o.directory.Given || o.directory.Text == "":
+		return usage.RefuseWithHelp("no target directory specified")
+	case o.waldir.Given && !usage.AbsolutePath(o.waldir.Text):
+		return usage.RefuseWithHelp("WAL directory location must be an absolute path")
+	}
+	return o.Recovery.Check()
+}
+
+// addTablespace takes OLDDIR=NEWDIR, or OID=NEWDIR for what has no known place.
+func (o *options) addTablespace(v string) error {
+	oid, dir, ok := strings.Cut(v, "=")
+	if ok && oid != "" && strings.Trim(oid, "0123456789") == "" {
+		if !usage.AbsolutePath(dir) {
+			return usage.Refuse("new directory is not an absolute path in tablespace mapping: %s", dir)
+		}
+		o.tablespaces = append(o.tablespaces, restore.Mapping{Old: oid, New: filepath.Clean(dir)})
+		return nil
+	}
+	from, to, err := usage.ParseMapping(v)
+	o.tablespaces = append(o.tablespaces, restore.Mapping{Old: from, New: to})
+	return err
+}
+
+func (o *options) setSyncMethod(v string) error {
+	switch v {
+	case "fsync":
+		o.syncBy = restore.Fsync
+	case "syncfs":
+		o.syncBy = restore.Syncfs
+	default:
+		return usage.Refuse("unrecognized sync method: %s", v)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package restore
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/restore"
+)
+
+// report is the object that --json prints, for a plan, a result, or a failure.
+// What is not known is left out.
+type report struct {
+	Error *string `json:"error,omitempty"`
+
+	Backup           string `json:"backup,omitempty"`
+	Format           string `json:"format,omitempty"`
+	Version          string `json:"version,omitempty"`           // major version of the server
+	SystemIdentifier string `json:"system_identifier,omitempty"` // 64 bits: too many for many JSON readers' numbers
+	Label            string `json:"label,omitempty"`
+	Timeline         uint32 `json:"timeline,omitempty"`
+	StartLSN         string `json:"start_lsn,omitempty"`
+	StopLSN          string `json:"stop_lsn,omitempty"`
+
+	DataDirectory string               `json:"data_directory,omitempty"`
+	WALDirectory  string               `json:"wal_directory,omitempty"`
+	Tablespaces   []restore.Tablespace `json:"tablespaces,omitempty"`
+	Configuration []confReport         `json:"configuration,omitempty"`
+	Warnings      []string             `json:"warnings,omitempty"`
+
+	*planReport
+	*resultReport
+}
+
+type confReport struct {
+	File     string `json:"file"`
+	Append   bool   `json:"append"`
+	Contents string `json:"contents"`
+	Signal   string `json:"signal,omitempty"`
+}
+
+type planReport struct {
+	Bytes      int64         `json:"bytes"`
+	BytesExact bool          `json:"bytes_exact"`
+	WillVerify bool          `json:"will_verify"`
+	WAL        walReport     `json:"wal"`
+	Debris     []string      `json:"debris,omitempty"`
+	Archives   []archiveInfo `json:"archives"`
+}
+
+type archiveInfo struct {
+	Name        string `json:"name"`
+	Kind        string `json:"kind"`
+	OID         uint32 `json:"oid,omitempty"`
+	Compression string `json:"compression"`
+	StoredBytes int64  `json:"stored_bytes"` // -1 if not known
+	Bytes       int64  `json:"bytes"`        // -1 if not known
+}
+
+type walReport struct {
+	Known     bool     `json:"known"`
+	Needed    int64    `json:"needed_segments"`
+	InBackup  int64    `json:"in_backup"`
+	InArchive int64    `json:"in_archive"`
+	Missing   []string `json:"missing"`
+}
+
+type resultReport struct {
+	Bytes           int64   `json:"bytes"`
+	Files           int64   `json:"files"`
+	Verified        bool    `json:"verified"`
+	DurationSeconds float64 `json:"duration_seconds"`
+}
+
+// newReport fills in what is known; either may be nil.
+func newReport(p *restore.Plan, result *restore.Result) *report {
+	r := new(report)
+	if p == nil {
+		return r
+	}
+	r.Backup, r.Format, r.Label = p.Backup, p.Form.String(), p.Label
+	r.Timeline, r.StartLSN, r.StopLSN = p.Timeline, position(p.Start), position(p.Stop)
+	r.DataDirectory, r.WALDirectory, r.Tablespaces, r.Warnings = p.DataDir, p.WALDir, p.Tablespaces, p.Warnings
+	version, id := p.Version, p.SystemID
+	if result != nil {
+		version, id = result.Version, result.SystemID
+	}
+	if version != 0 {
+		r.Version = version.String()
+	}
+	if id != 0 {
+		r.SystemIdentifier = strconv.FormatUint(id, 10)
+	}
+	for _, f := range p.Configuration {
+		r.Configuration = append(r.Configuration, confReport{f.Name, f.Append, string(f.Contents), f.Signal})
+	}
+	return r
+}
+
+func position(l lsn.LSN) string {
+	if l == 0 {
+		return ""
+	}
+	return l.String()
+}
+
+func (r *report) withPlan(p *restore.Plan) *report {
+	w := walReport{p.WAL.Known, p.WAL.Needed, p.WAL.InBackup, p.WAL.InArchive, p.WAL.Missing}
+	if w.Missing == nil {
+		w.Missing = []string{}
+	}
+	r.planReport = &planReport{Bytes: p.Bytes, BytesExact: p.BytesKnown, WillVerify: p.Verify, WAL: w, Debris: p.Debris}
+	for _, a := range p.Archives {
+		r.planReport.Archives = append(r.planReport.Archives,
+			archiveInfo{a.Name, a.Kind.String(), a.OID, a.Compression.String(), a.Stored, a.Content})
+	}
+	return r
+}
+
+func (r *report) withResult(result *restore.Result) *report {
+	r.resultReport = &resultReport{result.Bytes, result.Files, result.Verified, float64(result.Duration.Milliseconds()) / 1000}
+	return r
+}
+
+// print writes the object as one line on standard output.
+func (r *report) print(p *program.Program) int {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
+		p.Error(err.Error())
+		return 1
+	}
+	return p.Answer(b.String())
+}
+
+func (r *run) succeed(plan *restore.Plan, result *restore.Result) int {
+	if r.o.json {
+		return newReport(plan, result).withResult(result).print(r.p)
+	}
+	if r.o.verbose {
+		r.p.Info("base backup restored")
+	}
+	return 0
+}
