@@ -2,6 +2,7 @@ package recoveryconf
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 )
 
@@ -66,12 +67,12 @@ func ParamNames(conf []byte) []string {
 func setting(line []byte) (name string, ok bool) {
 	s := &scanner{line}
 	s.space()
-	n := s.name()
-	if n == "" {
+	token := s.word()
+	if !validName(token) {
 		return "", false
 	}
 	s.space()
-	if s.byte() == '=' {
+	if s.next('=') {
 		s.rest = s.rest[1:]
 		s.space()
 	}
@@ -79,62 +80,61 @@ func setting(line []byte) (name string, ok bool) {
 		return "", false
 	}
 	s.space()
-	if c := s.byte(); c != 0 && c != '\n' && c != '#' {
+	if len(s.rest) > 0 && !s.next('\n') && !s.next('#') {
 		return "", false
 	}
-	return fold(n), true
+	return fold(token), true
 }
 
+// scanner takes tokens from the rest of a line, always the longest that fits.
 type scanner struct{ rest []byte }
 
-// byte is the next byte, 0 at the end. A zero byte in the file is no token either and ends in the same refusals, except at the
-// end of a value.
-func (s *scanner) byte() byte {
-	if len(s.rest) == 0 {
-		return 0
-	}
-	return s.rest[0]
-}
+func (s *scanner) next(c byte) bool { return len(s.rest) > 0 && s.rest[0] == c }
 
 func (s *scanner) space() { s.rest = bytes.TrimLeft(s.rest, " \t\r") }
 
-func (s *scanner) take(more func(c byte) bool) string {
-	n := 0
-	for n < len(s.rest) && more(s.rest[n]) {
-		n++
-	}
+func (s *scanner) take(n int) string {
 	token := string(s.rest[:n])
 	s.rest = s.rest[n:]
 	return token
 }
 
-// name takes an identifier, with an extension's name before it or not. The scanner takes the longest token, so that a name
-// which goes on like an unquoted string is none.
-func (s *scanner) name() string {
-	if !letter(s.byte()) {
-		return ""
+// word takes a name or an unquoted string, or nothing.
+func (s *scanner) word() string {
+	n := 0
+	if len(s.rest) > 0 && letter(s.rest[0]) {
+		for n < len(s.rest) && unquoted(s.rest[n]) {
+			n++
+		}
 	}
-	token := s.take(func(c byte) bool { return unquoted(c) })
-	if !validName(token) {
-		return ""
-	}
-	return token
+	return s.take(n)
 }
 
-// value takes a quoted string, a word or a number.
+// value takes a quoted string, a word or a number. A word with a dot that looks like an extension's parameter is no value.
 func (s *scanner) value() bool {
-	if s.byte() != '\'' {
-		// Units and signs included. What is not a number after all is refused by the server, or its line sets nothing.
-		return s.take(func(c byte) bool { return unquoted(c) || c == '+' }) != ""
+	if s.next('\'') {
+		return s.quoted()
 	}
+	if word := s.word(); word != "" {
+		return !validName(word) || strings.IndexByte(word, '.') < 0
+	}
+	return s.take(len(number.Find(s.rest))) != ""
+}
+
+var number = regexp.MustCompilePOSIX(`^[+-]?(([0-9]+|0x[0-9a-fA-F]+)[a-zA-Z]*|[0-9]*[.][0-9]*([Ee][+-]?[0-9]+)?)`)
+
+func (s *scanner) quoted() bool {
 	for i := 1; i < len(s.rest) && s.rest[i] != '\n'; i++ {
+		more := i+1 < len(s.rest) && s.rest[i+1] != '\n'
 		switch {
-		case s.rest[i] == '\\' && i+1 < len(s.rest) && s.rest[i+1] != '\n':
+		case s.rest[i] == '\\' && more:
 			i++
-		case s.rest[i] == '\'' && i+1 < len(s.rest) && s.rest[i+1] == '\'':
+		case s.rest[i] == '\\':
+			return false
+		case s.rest[i] == '\'' && more && s.rest[i+1] == '\'':
 			i++
 		case s.rest[i] == '\'':
-			s.rest = s.rest[i+1:]
+			s.take(i + 1)
 			return true
 		}
 	}
