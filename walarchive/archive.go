@@ -65,12 +65,12 @@ func (a *Archive) open(s stored) (*os.File, fs.FileInfo, error) {
 	path := filepath.Join(a.dir, s.name)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, e := os.Lstat(path); e == nil {
+		if link, e := os.Lstat(path); e == nil && link.Mode().Type() == fs.ModeSymlink {
 			return nil, nil, &CorruptError{Path: path, Reason: "it is a symbolic link that leads nowhere"}
 		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("could not access file %q: %w", path, err)
+		return nil, nil, fmt.Errorf("could not access file %q: %w", path, reason(err))
 	}
 	// Looked at first, because opening a pipe would wait.
 	if !info.Mode().IsRegular() {
@@ -78,11 +78,11 @@ func (a *Archive) open(s stored) (*os.File, fs.FileInfo, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("could not open file %q: %w", path, err)
+		return nil, nil, fmt.Errorf("could not open file %q: %w", path, reason(err))
 	}
 	if info, err = f.Stat(); err != nil {
 		f.Close()
-		return nil, nil, fmt.Errorf("could not stat file %q: %w", path, err)
+		return nil, nil, fmt.Errorf("could not stat file %q: %w", path, reason(err))
 	}
 	return f, info, nil
 }

@@ -1,6 +1,7 @@
 package walarchive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -275,20 +276,28 @@ func (p *pushing) equal(ctx context.Context, existing io.Reader) (at int64, same
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return 0, false, err
 		}
-		for i := range min(n, m) {
-			if a[i] != b[i] {
-				at += int64(i)
-				return at, p.name.kind == partialSegment && p.endsAt(at), nil
-			}
-		}
-		at += int64(min(n, m))
-		if n != m {
+		alike := commonPrefix(a[:n], b[:m])
+		at += int64(alike)
+		if alike < n || alike < m {
 			return at, p.name.kind == partialSegment && p.endsAt(at), nil
 		}
 		if n == 0 {
 			return at, true, nil
 		}
 	}
+}
+
+func commonPrefix(a, b []byte) int {
+	n := min(len(a), len(b))
+	if bytes.Equal(a[:n], b[:n]) {
+		return n
+	}
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
 }
 
 // endsAt tells whether the new file has only zeroes from an offset on.

@@ -83,18 +83,14 @@ func sweep(path string) (there bool) {
 	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
 		return true
 	}
-	switch lock(f) {
-	case lockedByOther:
-		return true
-	case notLockable:
-		if time.Since(info.ModTime()) < abandoned {
-			return true
-		}
-	}
-	if isAt(f, path) {
+	if stale(lock(f), info.ModTime()) && isAt(f, path) {
 		removeSwept(f, path)
 	}
 	return true
+}
+
+func stale(l lockState, modified time.Time) bool {
+	return l == lockedHere || l == notLockable && time.Since(modified) > abandoned
 }
 
 // isAt tells whether path is a name of f.
