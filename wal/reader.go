@@ -64,6 +64,8 @@ type Reader struct {
 
 	rec  Record
 	keep []byte // of a record that crosses pages
+	// recHeader is its header, collected.
+	recHeader [recordHeaderSize]byte
 	// recEnd is the offset in page where the part of the record there ends.
 	recEnd int
 
@@ -296,17 +298,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // readCrossing reads the record at pos whose part on its first page is p.
 func (r *Reader) readCrossing(pos lsn.LSN, p []byte) (again, ok bool) {
 	var (
-		total  = r.rec.TotalLen
-		left   = total - uint32(len(p))
-		header [recordHeaderSize]byte
-		got    = copy(header[:], p) // of the header
+		left   = r.rec.TotalLen - uint32(len(p))
+		header = r.recHeader[:]
+		got    = copy(header, p) // of the header
 		sum    = crc32.Update(0, castagnoli, p[got:])
 		addr   = r.pageAddr
 		next   lsn.LSN
 	)
 	r.keep = append(r.keep[:0], p[got:min(len(p), got+r.opt.KeepBytes)]...)
 	r.recEnd = r.block
-	if got == recordHeaderSize && !r.recordHeader(header[:]) {
+	if got == recordHeaderSize && !r.recordHeader(header) {
 		return false, false
 	}
 	for left > 0 {
@@ -339,7 +340,7 @@ func (r *Reader) readCrossing(pos lsn.LSN, p []byte) (again, ok bool) {
 			n := copy(header[got:], part)
 			got += n
 			part = part[n:]
-			if got == recordHeaderSize && !r.recordHeader(header[:]) {
+			if got == recordHeaderSize && !r.recordHeader(header) {
 				return false, false
 			}
 		}
@@ -349,7 +350,7 @@ func (r *Reader) readCrossing(pos lsn.LSN, p []byte) (again, ok bool) {
 		}
 	}
 	r.rec.body = r.keep
-	return false, r.finish(header[:], sum, next)
+	return false, r.finish(header, sum, next)
 }
 
 // recordHeader takes a record's header over and checks it, but for the length
