@@ -38,9 +38,17 @@ func (e *ControlError) Error() string {
 	return fmt.Sprintf("%s: %v", where, e.Err)
 }
 
-// checkControlFile compares the system identifier of the control file at full
-// with the manifest's.
+// checkControlFile takes what is to be known from the control file at full, and
+// compares the system identifier with the manifest's.
 func (v *verifier) checkControlFile(full string) error {
+	err := v.readControlFile(full)
+	if v.report.ManifestVersion == 1 {
+		return nil // its checksum tells what is wrong
+	}
+	return err
+}
+
+func (v *verifier) readControlFile(full string) error {
 	f, err := os.Open(full)
 	if err != nil {
 		return &ControlError{Path: full, Err: fmt.Errorf("could not open file \"%s\" for reading: %w", full, systemError(err))}
@@ -53,12 +61,17 @@ func (v *verifier) checkControlFile(full string) error {
 	return v.checkControl(content, full, "")
 }
 
-// checkControl compares the system identifier in a control file with the
-// manifest's.
+// checkControl takes the content of a control file.
 func (v *verifier) checkControl(content []byte, path, archive string) error {
 	control, err := pgdata.ParseControl(content)
 	if err != nil {
 		return &ControlError{Path: path, Archive: archive, Err: err}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.control = control
+	if v.report.SystemID == 0 {
+		v.report.SystemID = control.SystemID
 	}
 	if control.SystemID != v.report.SystemID {
 		return &ControlError{Path: path, Archive: archive, SystemID: control.SystemID, ManifestSystemID: v.report.SystemID}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // verifier is one Run.
@@ -30,8 +31,9 @@ type verifier struct {
 	walArchive *archive    // tar format: that of pg_wal, if there is one
 	wal        []WALReport // what checkWAL found
 
-	mu         sync.Mutex // guards what follows, and the calls of the Observer
-	fetchedWAL *archive   // tar format: the archive that has segments in pg_wal, if there is one
+	mu         sync.Mutex      // guards what follows, and the calls of the Observer
+	fetchedWAL *archive        // tar format: the archive that has segments in pg_wal, if there is one
+	control    *pgdata.Control // of the backup; nil if it could not be read
 	report     Report
 	progress   Progress
 }

@@ -301,7 +301,7 @@ func (m *members) Member(h *tarstream.Header) error {
 		m.sum = m.hashes[algorithm]
 		m.sum.Reset()
 	}
-	m.isCtl = name == pgdata.ControlFile && m.t.report.ManifestVersion != 1
+	m.isCtl = name == pgdata.ControlFile
 	m.control = m.control[:0]
 	return nil
 }
@@ -337,6 +337,10 @@ func (m *members) EndMember() error {
 }
 
 func (m *members) checkControl() error {
+	if m.t.report.ManifestVersion == 1 {
+		_ = m.t.checkControl(m.control, m.path, m.a.name) // its checksum tells what is wrong
+		return nil
+	}
 	if m.size != pgdata.ControlSize {
 		return fmt.Errorf("unexpected control file size %d, expected %d", m.size, pgdata.ControlSize)
 	}

@@ -128,7 +128,7 @@ func (v *verifier) walkEntry(ctx context.Context, rel, full string, parent *ance
 	} else if flags.algorithm() != manifest.None {
 		v.progress.Total += f.size
 	}
-	if rel == pgdata.ControlFile && v.report.ManifestVersion != 1 {
+	if rel == pgdata.ControlFile {
 		return v.checkControlFile(full)
 	}
 	return nil
