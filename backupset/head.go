@@ -57,6 +57,8 @@ type Head struct {
 	TablespaceMap bool
 	// Links are symbolic links of a hand-made tar that are no tablespaces: what they lead to is not in the backup.
 	Links []string
+	// ByHand says that there are files which a server leaves out of a backup that it sends: the data directory was copied by hand.
+	ByHand bool
 	// All says that all of the data directory's members were seen.
 	All bool
 	// WAL are the segments that the backup brings, as far as they were seen.
@@ -64,6 +66,8 @@ type Head struct {
 	// Bytes are the sizes of all files that were seen, the WAL among them.
 	Bytes int64
 	Files int64
+
+	versionFile bool // PG_VERSION itself was seen
 }
 
 // ManifestSummary is what a manifest says about a backup as a whole.

@@ -25,6 +25,7 @@ func hop(ctx context.Context, a *Archive, v *scan) error {
 	defer f.Close()
 	r := &hopper{f: f, buf: make([]byte, 0, hopBuffer)}
 	t := tar.NewReader(r)
+	v.hopping = true
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -45,6 +46,9 @@ func hop(ctx context.Context, a *Archive, v *scan) error {
 		}
 		if err := v.Member(&m); err != nil {
 			return err
+		}
+		if v.manifest && v.offset == 0 {
+			v.offset = r.pos
 		}
 		if v.keep != "" {
 			if err := keepContent(t, v); err != nil {

@@ -23,9 +23,9 @@ const (
 
 const heldSuffix = ".tmp" // of what has not got its final name yet
 
-// tarName takes the names of a backup's tar files apart. What compressed them
-// is told by their content.
-var tarName = regexp.MustCompile(`^(base|pg_wal|pg_xlog|[1-9][0-9]{0,9})\.(?:tar(?:\.[A-Za-z0-9]+)?|tgz)$`)
+// tarName takes the names of a backup's tar files apart. How they are compressed
+// is told by their content; another suffix, such as ".old", makes another file.
+var tarName = regexp.MustCompile(`^(base|pg_wal|pg_xlog|[1-9][0-9]{0,9})\.(?:tar(?:\.(?:gz|gzip|z|zst|zstd|lz4|xz|bz2))?|tgz)$`)
 
 // archiveOf tells what part of a backup a tar file holds, by its name.
 func archiveOf(name string) (k Kind, oid uint32, ok bool) {

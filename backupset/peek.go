@@ -3,8 +3,10 @@ package backupset
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/tarstream"
+	"github.com/pgbasin/pgbasin/wal"
 )
 
 // Peek finds out what is to be known before a backup is read, and remembers it.
@@ -28,7 +31,7 @@ func (s *Set) Peek(ctx context.Context) (*Head, error) {
 	h := &Head{}
 	if s.manifest != "" {
 		var err error
-		if h.Manifest, h.Version, err = s.summarize(); err != nil {
+		if h.Manifest, h.Version, err = s.summarizeFile(); err != nil {
 			return nil, err
 		}
 	}
@@ -58,19 +61,17 @@ func (s *Set) Peek(ctx context.Context) (*Head, error) {
 // judgeManifest tells a manifest that a directory got with an older backup: a
 // server never removes it, and its WAL range starts where that backup did.
 func (s *Set) judgeManifest(h *Head) {
-	if s.Form != Plain || h.Manifest == nil || len(h.Manifest.WALRanges) == 0 {
+	if s.Form == TarDirectory || h.Manifest == nil {
 		return
 	}
-	start := startRange(h.Manifest.WALRanges)
 	switch {
 	case h.Label != nil:
-		h.StaleManifest = start.Start != h.Label.Start || start.Timeline != h.Label.StartTimeline
+		h.StaleManifest = !h.Belongs(h.Manifest.WALRanges)
 	case h.Control != nil:
 		// A backup that a server has run on since, or the copy of one that was shut down.
 		h.StaleManifest = h.Control.State == pgdata.ShutDown || h.Control.State == pgdata.ShutDownInRecovery
 	}
 	if h.StaleManifest {
-		s.note("%q is that of another backup, which started at %s, and does not count", s.manifest, start.Start)
 		h.Manifest = nil
 	}
 }
@@ -184,19 +185,30 @@ func (s *Set) peekTar(ctx context.Context, h *Head) error {
 		return err
 	}
 	s.place = &v.at
+	if h.Manifest == nil && s.Form == Tar && a.Compression == codec.None && v.manifest {
+		if h.Manifest, err = v.manifestAt(a.path); err != nil {
+			return &ArchiveError{a.path, err}
+		}
+	}
 	return s.filled(v, h, all)
 }
 
 // versionOfArchives tells the version by a tablespace, whose only directory is
-// named after it.
+// named after it, or by the first page of WAL.
 func (s *Set) versionOfArchives(ctx context.Context) pgdata.Version {
 	for i := range s.Archives {
 		a := &s.Archives[i]
-		if a.Kind != Tablespace {
+		if a.Kind == Data {
 			continue
 		}
 		f := &firstMember{}
 		if err := s.readTar(ctx, a, f); err != errEnough {
+			continue // what is wrong with it is said when it is read
+		}
+		if a.Kind == WAL {
+			if v, known := wal.MagicVersion(f.magic); known && len(f.name) == len("000000010000000000000001") {
+				return pgdata.Version(v)
+			}
 			continue
 		}
 		if major, _, ok := strings.Cut(strings.TrimPrefix(f.name, "PG_"), "_"); ok && strings.HasPrefix(f.name, "PG_") {
@@ -208,28 +220,51 @@ func (s *Set) versionOfArchives(ctx context.Context) pgdata.Version {
 	return 0
 }
 
-// firstMember reads the name of the first member.
-type firstMember struct{ name string }
+// firstMember reads the name of the first member, and the first two bytes of the
+// first file.
+type firstMember struct {
+	name  string
+	magic uint16
+}
 
 func (f *firstMember) Member(h *tarstream.Header) error {
 	if h.Name == "." {
 		return nil
 	}
 	f.name = h.Name
+	if h.Type == tarstream.Regular && h.Size > 0 {
+		return nil
+	}
 	return errEnough
 }
 
-func (f *firstMember) Content([]byte) error { return nil }
-func (f *firstMember) EndMember() error     { return nil }
+func (f *firstMember) Content(b []byte) error {
+	if len(b) >= 2 {
+		f.magic = binary.LittleEndian.Uint16(b)
+	}
+	return errEnough
+}
 
-// summarize reads the manifest. The version is told by the checksum of PG_VERSION; 0 if the manifest has no checksums.
-func (s *Set) summarize() (*ManifestSummary, pgdata.Version, error) {
+func (f *firstMember) EndMember() error { return nil }
+
+// summarizeFile reads the manifest.
+func (s *Set) summarizeFile() (*ManifestSummary, pgdata.Version, error) {
 	f, err := s.openManifestFile()
 	if err != nil {
 		return nil, 0, err
 	}
 	defer f.Close()
-	r := manifest.NewReader(f)
+	m, version, err := summarize(f)
+	if err != nil {
+		return nil, 0, fmt.Errorf("could not read manifest %q: %w", s.manifest, err)
+	}
+	return m, version, nil
+}
+
+// summarize reads a manifest. The version is told by the checksum of
+// PG_VERSION; it is 0 if the manifest has no checksums.
+func summarize(src io.Reader) (*ManifestSummary, pgdata.Version, error) {
+	r := manifest.NewReader(src)
 	m := &ManifestSummary{}
 	var version pgdata.Version
 	for r.Next() {
@@ -242,7 +277,7 @@ func (s *Set) summarize() (*ManifestSummary, pgdata.Version, error) {
 		}
 	}
 	if err := r.Err(); err != nil {
-		return nil, 0, fmt.Errorf("could not read manifest %q: %w", s.manifest, err)
+		return nil, 0, err
 	}
 	m.Version, m.WALRanges, m.SystemID = r.Version(), r.WALRanges(), r.SystemIdentifier()
 	return m, version, nil

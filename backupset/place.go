@@ -29,19 +29,30 @@ func placeOf(name string, directory bool) (p place, found bool) {
 		}
 	}
 	first := parts[0]
-	if n > 1 && decisive[parts[1]] && first != "pg_replslot" && first != "log" && first != "pg_log" {
-		return place{first}, true
+	if topLevel[first] && !(n > 1 && decides(parts[:n], 1, directory)) {
+		// By itself a directory "base" may as well be the data directory, and one in it the real one.
+		return place{}, !directory || n > 2 || n == 2 && !decisive[parts[1]]
 	}
-	if topLevel[first] {
-		// By itself a directory "base" may as well be the data directory.
-		return place{}, n > 1 || !directory
-	}
-	for i := 2; i < n; i++ {
-		if decisive[parts[i]] {
-			return place{strings.Join(parts[:i], "/")}, true
+	for i := 1; i < n; i++ {
+		if !decides(parts[:n], i, directory) {
+			continue
 		}
+		if i+1 < n && decides(parts[:n], i+1, directory) {
+			i++ // data directories are named after what is in them, but hold nothing of that name so deep
+		}
+		return place{strings.Join(parts[:i], "/")}, true
 	}
 	return place{}, false
+}
+
+// decides tells whether the part i of a name is at the root of a data directory.
+func decides(parts []string, i int, directory bool) bool {
+	switch parts[i-1] {
+	case "pg_replslot", "log", "pg_log": // have names in them that anybody chooses
+		return false
+	}
+	last := i == len(parts)-1
+	return decisive[parts[i]] && !(last && directory && (parts[i] == "base" || parts[i] == "global"))
 }
 
 // rel is the name below the place; "" for the directory of the place itself and

@@ -3,6 +3,8 @@ package backupset
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -25,10 +27,19 @@ type scan struct {
 	manifest           bool // one is a member
 	first, second      string
 
-	small   map[string][]byte // contents of the files that tell something
-	keep    string            // name of the one under way; "" = none
-	enough  func(*scan) bool  // asked after each member; nil = read all
-	outside error
+	byHand bool // there are files that a server leaves out
+
+	small  map[string][]byte // contents of the files that tell something
+	keep   string            // name of the one under way; "" = none
+	enough func(*scan) bool  // asked after each member; nil = read all
+
+	seen  *fileSet // gets names and sizes, unless nil
+	under string   // what stands in front of names there
+
+	hopping        bool            // members are shown without their content, except for those in keep
+	offset, length int64           // of the manifest in an archive that is hopped through
+	reading        *manifestReader // the manifest that is a member; nil = none yet
+	inManifest     bool            // it is the current one
 }
 
 // kept are the files that a scan keeps, and how large they may be, in bytes.
@@ -94,13 +105,24 @@ func (s *scan) file(name string, size int64) {
 	if oid, rest, ok := tablespaceOf(name); ok && rest != "" && len(s.inData) < maxTablespaces {
 		s.inData[oid] += size
 	}
-	if dir, base := path.Split(name); isWALDirectory(strings.TrimSuffix(dir, "/")) {
+	dir, base := path.Split(s.under + name)
+	if isWALDirectory(strings.TrimSuffix(dir, "/")) {
 		s.wal.add(base, size)
 	} else if strings.HasPrefix(base, "INCREMENTAL.") {
 		s.incremental++
 	}
-	if name == ManifestName {
-		s.manifest = true
+	if s.seen != nil {
+		s.seen.add(s.under+name, size)
+	}
+	switch {
+	case s.under != "":
+	case name == ManifestName:
+		s.manifest, s.length = true, size
+		if s.reading == nil && s.seen != nil && !s.hopping {
+			s.reading, s.inManifest = startManifest(), true
+		}
+	case name == "postmaster.pid", name == "postmaster.opts": // basebackup.c, since 9.1
+		s.byHand = true
 	}
 	if limit, ok := kept[name]; ok && size <= limit {
 		s.keep = name
@@ -112,10 +134,17 @@ func (s *scan) Content(p []byte) error {
 	if s.keep != "" {
 		s.small[s.keep] = append(s.small[s.keep], p...)
 	}
+	if s.inManifest {
+		s.reading.w.Write(p) // end tells the error
+	}
 	return nil
 }
 
 func (s *scan) EndMember() error {
+	if s.inManifest {
+		s.reading.w.Close()
+		s.inManifest = false
+	}
 	if s.enough != nil && s.enough(s) {
 		return errEnough
 	}
@@ -129,7 +158,7 @@ func (s *scan) serverMade() bool { return s.first == LabelName && s.second == Ta
 // fill puts what was found into a Head.
 func (s *scan) fill(h *Head, all bool) error {
 	h.Prefix, h.All = s.at.prefix, all
-	h.Files, h.Bytes, h.WAL, h.Links = s.files, s.bytes, s.wal, s.links
+	h.Files, h.Bytes, h.WAL, h.Links, h.ByHand = s.files, s.bytes, s.wal, s.links, s.byHand
 	var err error
 	if b, ok := s.small[LabelName]; ok {
 		if h.Label, err = pgdata.ParseBackupLabel(b); err != nil {
@@ -140,6 +169,7 @@ func (s *scan) fill(h *Head, all bool) error {
 		if h.Version, err = pgdata.ParseVersion(b); err != nil {
 			return err
 		}
+		h.versionFile = true
 	}
 	if b, ok := s.small[ControlName]; ok {
 		if h.Control, err = pgdata.ParseControl(b); err != nil {
@@ -186,4 +216,29 @@ func (s *scan) tablespaces(h *Head, mapped []pgdata.TablespaceLink) {
 		add(pgdata.TablespaceLink{OID: oid}, InData, "")
 	}
 	slices.SortFunc(h.Tablespaces, func(a, b TablespaceInfo) int { return int(int64(a.OID) - int64(b.OID)) })
+}
+
+// endManifest ends the reading of a manifest among the members and returns what
+// is in it; nil if there was none.
+func (s *scan) endManifest() (*ManifestSummary, error) {
+	if s.reading == nil {
+		return nil, nil
+	}
+	complete := !s.inManifest
+	s.inManifest = false
+	return s.reading.end(complete)
+}
+
+// manifestAt summarizes the manifest in the archive that was hopped through.
+func (s *scan) manifestAt(archive string) (*ManifestSummary, error) {
+	f, err := os.Open(archive)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, _, err := summarize(io.NewSectionReader(f, s.offset, s.length))
+	if err != nil {
+		return nil, fmt.Errorf("member %q: %w", ManifestName, err)
+	}
+	return m, nil
 }

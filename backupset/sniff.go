@@ -93,7 +93,7 @@ func describeContent(head []byte) string {
 			return s.what
 		}
 	}
-	if len(head) >= 2 && head[1] == 0xD0 && head[0] >= 0x60 && looksLikeWAL(head) {
+	if looksLikeWAL(head) {
 		return "a file of WAL"
 	}
 	if len(head) < tarstream.BlockSize {
@@ -133,11 +133,11 @@ func firstName(b *[tarstream.BlockSize]byte) (string, bool) {
 	return strings.TrimPrefix(string(name), "./"), sum == stated
 }
 
-// looksLikeWAL tells a long page header, with which each segment begins: magic,
+// looksLikeWAL tells a long page header, with which each segment begins: a magic number of 0xD0xx or 0xD1xx,
 // XLP_LONG_HEADER among the flags, and a size of blocks that is a power of two
 // (access/xlog_internal.h).
 func looksLikeWAL(head []byte) bool {
-	if len(head) < 40 || head[2]&0x02 == 0 {
+	if len(head) < 40 || head[1]&0xFE != 0xD0 || head[2]&0x02 == 0 {
 		return false
 	}
 	block := uint32(head[36]) | uint32(head[37])<<8 | uint32(head[38])<<16 | uint32(head[39])<<24
