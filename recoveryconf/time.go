@@ -177,7 +177,8 @@ func checkZone(zone string) error {
 // The server's MAXDATELEN.
 const maxTimeLength = 128
 
-// checkTime refuses what no server reads, or none of 12 and newer. What has another form is left to the server.
+// checkTime refuses what servers refuse, and the keywords, of which some of the oldest releases make the time of their start. What
+// has a form that is not known here is left to the server.
 func checkTime(s string) error {
 	if len(s) > maxTimeLength {
 		return fmt.Errorf("target-time has %d bytes, and the server reads up to %d", len(s), maxTimeLength)
