@@ -2,7 +2,6 @@ package wal
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 
 	"github.com/pgbasin/pgbasin/lsn"
@@ -46,7 +45,7 @@ func (r *Reader) restLives() bool {
 		addr := SegmentStart(r.seg.no, r.segSize) + lsn.LSN(r.seg.next)
 		page, err := r.seg.nextPage(r.block)
 		if err != nil {
-			return !r.isShort(err)
+			return !isShort(err, r.seg.partial)
 		}
 		if r.lives(page, addr) {
 			return true
@@ -64,7 +63,7 @@ func (r *Reader) segmentLives(no uint64) bool {
 	defer r.closeSegment()
 	page, err := r.seg.nextPage(r.block)
 	if err != nil {
-		return !r.isShort(err)
+		return !isShort(err, r.seg.partial)
 	}
 	return r.lives(page, SegmentStart(no, r.segSize))
 }
@@ -79,9 +78,4 @@ func (r *Reader) lives(page []byte, addr lsn.LSN) bool {
 // segments too low.
 func (r *Reader) isStale(h *pageHeader, addr lsn.LSN) bool {
 	return h.magic>>8 >= 0xD0 && h.addr < addr && int64(addr-h.addr)%r.segSize == 0
-}
-
-// isShort tells whether the error says that a segment has no more bytes.
-func (r *Reader) isShort(err error) bool {
-	return err == io.EOF || r.seg.partial && errors.Is(err, io.ErrUnexpectedEOF)
 }

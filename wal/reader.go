@@ -434,7 +434,7 @@ func (r *Reader) loadPage(addr, pos lsn.LSN) bool {
 
 // readError ends the reading where a segment gives no more.
 func (r *Reader) readError(addr, pos lsn.LSN, err error) bool {
-	if !r.isShort(err) {
+	if !isShort(err, r.seg.partial) {
 		return r.failAt(addr, "could not read WAL segment", err)
 	}
 	reason := fmt.Sprintf("WAL segment ends after %d of %d bytes", r.seg.next+int64(r.seg.w-r.seg.r), r.segSize)

@@ -118,6 +118,11 @@ func (s *segment) skipTo(off int64, block int) error {
 func (s *segment) nextPage(block int) ([]byte, error) {
 	if s.w-s.r < block {
 		s.fill(block)
+		if s.partial && s.w-s.r < block && s.w-s.r >= longHeaderSize && isShort(s.err, true) {
+			// What was not written of its last page is zero on a disk.
+			clear(s.buf[s.w : s.r+block])
+			s.w = s.r + block
+		}
 		if s.w-s.r < block {
 			return nil, s.err
 		}
@@ -126,6 +131,11 @@ func (s *segment) nextPage(block int) ([]byte, error) {
 	s.r += block
 	s.next += int64(block)
 	return p, nil
+}
+
+// isShort tells whether the error says that a segment has no more bytes.
+func isShort(err error, partial bool) bool {
+	return err == io.EOF || partial && errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // fill moves what is left to the beginning of buf and reads until at least one
