@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
@@ -17,8 +18,11 @@ type NotRecoverableError struct{ Reason string }
 func (e *NotRecoverableError) Error() string { return "the backup cannot be recovered: " + e.Reason }
 
 // complete looks at what came as a whole, and adds what is written at the end.
-func (r *run) complete() error {
+func (r *run) complete(ctx context.Context) error {
 	if err := r.examine(); err != nil {
+		return err
+	}
+	if err := r.checkWAL(ctx, r.control); err != nil {
 		return err
 	}
 	for _, step := range []func() error{r.finishTablespaces, r.makeDirectories, r.configure} {
@@ -50,6 +54,7 @@ func (r *run) examine() error {
 	if err != nil {
 		return &NotRecoverableError{err.Error()}
 	}
+	r.control = control
 	r.systemID = control.SystemID
 	if id := r.p.SystemID; id != 0 && id != r.systemID {
 		return &NotRecoverableError{fmt.Sprintf("manifest system identifier is %d, but control file has %d", id, r.systemID)}
@@ -107,7 +112,7 @@ func (r *run) finishTablespaces() error {
 	if r.version < 90500 {
 		return nil // the links are all there is
 	}
-	return writeFile(filepath.Join(r.p.DataDir, backupset.TablespaceMapName), r.p.tablespaceMap(), r.fileMode)
+	return writeFile(filepath.Join(r.p.DataDir, backupset.TablespaceMapName), r.p.tablespaceMap(r.version), r.fileMode)
 }
 
 // makeDirectories makes what copies made by hand leave out.

@@ -226,12 +226,12 @@ func absolute(name string) string {
 
 // tablespaceMap is the file for the data directory, in which the tablespaces
 // have their new places. The server makes its links from it.
-func (p *Plan) tablespaceMap() []byte {
+func (p *Plan) tablespaceMap(v pgdata.Version) []byte {
 	var links []pgdata.TablespaceLink
 	for _, t := range p.Tablespaces {
 		if !t.InPlace {
 			links = append(links, pgdata.TablespaceLink{OID: t.OID, Location: t.Path})
 		}
 	}
-	return pgdata.FormatTablespaceMap(links)
+	return v.FormatTablespaceMap(links)
 }

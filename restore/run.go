@@ -92,6 +92,7 @@ type run struct {
 	data         *dataDirectory
 
 	version  pgdata.Version
+	control  *pgdata.Control
 	systemID uint64
 	verified bool
 }
@@ -119,7 +120,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.meter.finish()
-	if err := r.complete(); err != nil {
+	if err := r.complete(ctx); err != nil {
 		return err
 	}
 	if err := r.verify(); err != nil {

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 
+	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/wal"
 	"github.com/pgbasin/pgbasin/walarchive"
 )
@@ -54,47 +58,123 @@ func (p *Plan) checkWAL(ctx context.Context) error {
 			return err
 		}
 	}
-	if p.Start == 0 || p.Stop == 0 || !wal.ValidSegmentSize(seg) {
+	if len(p.ranges()) == 0 || !wal.ValidSegmentSize(seg) {
 		return nil
 	}
 	w := &p.WAL
-	w.Known = h.All
-	for _, r := range h.Manifest.WALRanges {
-		last := wal.SegmentNumber(r.End-1, seg)
-		for n := wal.SegmentNumber(r.Start, seg); n <= last; n++ {
+	inBackup := func(tli uint32, n uint64) (bool, error) {
+		if h.WAL.Has(tli, n) {
+			w.InBackup++
+			return true, nil
+		}
+		return false, nil
+	}
+	inArchive := func(tli uint32, n uint64) (bool, error) {
+		if archive == nil {
+			return false, nil
+		}
+		there, err := has(archive, tli, n)
+		if there {
+			w.InArchive++
+		}
+		return there, err
+	}
+	var err error
+	if w.Needed, w.Missing, err = p.missingWAL(ctx, seg, inBackup, inArchive); err != nil {
+		return err
+	}
+	// A tar of WAL is looked at when the whole backup is.
+	all := h.All && (!p.hasWALArchive() || h.WAL.Segments > 0)
+	w.Known = all || len(w.Missing) == 0
+	switch {
+	case w.Known && archive != nil && len(w.Missing) > 0:
+		return &MissingWALError{p.o.WALArchive, w.Missing}
+	case w.Known:
+		p.warnOfMissingWAL(w.Missing)
+	default:
+		w.Missing = nil // the rest of the backup may have them
+	}
+	return nil
+}
+
+// ranges is the WAL that is needed: as the manifest lists it, or without one what
+// the label tells, which is just where it starts.
+func (p *Plan) ranges() []manifest.WALRange {
+	switch {
+	case p.head.Manifest != nil:
+		return p.head.Manifest.WALRanges
+	case p.Start != 0:
+		return []manifest.WALRange{{Timeline: p.Timeline, Start: p.Start, End: p.Start + 1}}
+	}
+	return nil
+}
+
+// missingWAL counts the segments that are needed, and names
+// those that are nowhere.
+func (p *Plan) missingWAL(ctx context.Context, segmentSize int64, places ...func(tli uint32, segno uint64) (bool, error)) (needed int64, missing []string, err error) {
+	for _, r := range p.ranges() {
+		last := wal.SegmentNumber(r.End-1, segmentSize)
+	segments:
+		for n := wal.SegmentNumber(r.Start, segmentSize); n <= last; n++ {
 			if err := ctx.Err(); err != nil {
-				return err
+				return 0, nil, context.Cause(ctx)
 			}
-			w.Needed++
-			name := wal.SegmentName(r.Timeline, n, seg)
-			if h.WAL.Has(r.Timeline, n) {
-				w.InBackup++
-				continue
-			}
-			if archive != nil {
-				there, err := has(archive, r.Timeline, n)
+			needed++
+			for _, in := range places {
+				there, err := in(r.Timeline, n)
 				if err != nil {
-					return err
+					return 0, nil, err
 				}
 				if there {
-					w.InArchive++
-					continue
+					continue segments
 				}
 			}
-			if len(w.Missing) < maxMissing {
-				w.Missing = append(w.Missing, name)
+			if len(missing) < maxMissing {
+				missing = append(missing, wal.SegmentName(r.Timeline, n, segmentSize))
 			}
 		}
 	}
-	switch {
-	case len(w.Missing) == 0:
-		w.Known = true
-	case !h.All:
-		w.Missing = nil // the rest of the backup may have them
-	case archive != nil:
-		return &MissingWALError{p.o.WALArchive, w.Missing}
-	case p.o.Recovery.RestoreCommand == "" && p.o.Recovery.PrimaryConnInfo == "":
-		p.warn(fmt.Sprintf("WAL segment %q, without which the backup cannot become consistent, is not in the backup: the server will not start before it is in %s", w.Missing[0], p.Version.WALDir()))
+	return needed, missing, nil
+}
+
+func (p *Plan) warnOfMissingWAL(missing []string) {
+	if len(missing) == 0 || p.o.Recovery.RestoreCommand != "" || p.o.Recovery.PrimaryConnInfo != "" {
+		return
+	}
+	p.warn(fmt.Sprintf("WAL segment %q, without which the backup cannot become consistent, is not in the backup: the server will not start before it is in %s", missing[0], p.Version.WALDir()))
+}
+
+// checkWAL looks for the WAL that is needed in what was restored, if the plan
+// could not know.
+func (r *run) checkWAL(ctx context.Context, control *pgdata.Control) error {
+	p := r.p
+	seg := int64(control.WALSegmentSize)
+	if p.WAL.Known || len(p.ranges()) == 0 || !wal.ValidSegmentSize(seg) {
+		return nil
+	}
+	restored := func(tli uint32, n uint64) (bool, error) {
+		_, err := os.Stat(filepath.Join(p.DataDir, r.version.WALDir(), wal.SegmentName(tli, n, seg)))
+		return err == nil, nil
+	}
+	places := []func(uint32, uint64) (bool, error){restored}
+	if p.o.WALArchive != "" {
+		archive, err := walarchive.Open(p.o.WALArchive)
+		if err != nil {
+			return err
+		}
+		places = append(places, func(tli uint32, n uint64) (bool, error) { return has(archive, tli, n) })
+	}
+	_, missing, err := p.missingWAL(ctx, seg, places...)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 && p.o.WALArchive != "" {
+		return &MissingWALError{p.o.WALArchive, missing}
+	}
+	told := len(p.Warnings)
+	p.warnOfMissingWAL(missing)
+	for _, w := range p.Warnings[told:] {
+		r.o.Observer.warning(w)
 	}
 	return nil
 }
