@@ -6,6 +6,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"math"
 	"os"
 	"sync/atomic"
 
@@ -29,7 +30,9 @@ type file struct {
 	said  indexed // by the manifest
 	flags flags
 
-	crcs   []uint32 // of the parts; nil if the file is read as a whole
+	sum    bool     // its checksum is compared
+	parts  int      // in which it is read
+	crcs   []uint32 // of the parts, if there are several
 	left   atomic.Int32
 	read   atomic.Int64
 	failed atomic.Bool
@@ -79,17 +82,19 @@ func (v *verifier) listFiles(ctx context.Context, parts chan<- part) error {
 			return errManifestChanged
 		case *flags&(matched|bad|ignored) != matched || v.ignore.has(m.Path):
 			return nil
-		case flags.algorithm() == manifest.None:
+		}
+		f := &file{path: m.Path, said: *said, flags: *flags, parts: 1}
+		algorithm := f.flags.algorithm()
+		f.sum = algorithm != manifest.None && !v.o.SkipChecksums
+		if !f.sum && v.pages.file(f.path, "", 0) == nil {
 			return nil
 		}
-		f := &file{path: m.Path, said: *said, flags: *flags}
-		n := 1
-		if flags.algorithm() == manifest.CRC32C && said.size > 2*partSize {
-			n = int((said.size + partSize - 1) / partSize)
-			f.crcs = make([]uint32, n)
+		if said.size > 2*partSize && (!f.sum || algorithm == manifest.CRC32C) {
+			f.parts = int((said.size + partSize - 1) / partSize)
+			f.crcs = make([]uint32, f.parts)
 		}
-		f.left.Store(int32(n))
-		for i := range n {
+		f.left.Store(int32(f.parts))
+		for i := range f.parts {
 			select {
 			case parts <- part{f, i}:
 			case <-ctx.Done():
@@ -132,56 +137,59 @@ func (w *reader) readPart(ctx context.Context, p part) error {
 	return w.judge(p.file)
 }
 
-// sumPart computes the checksum of a part: in p.crcs, or else in w.sum.
+// sumPart reads a part, computes its checksum, in p.crcs or else in w.sum, and
+// checks its pages.
 func (w *reader) sumPart(ctx context.Context, p part) error {
+	unreadable := func(action string, err error) error {
+		return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: action}
+	}
 	f, err := os.Open(w.v.dir + "/" + p.path)
 	if err != nil {
-		return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: "could not open file"}
+		return unreadable("could not open file", err)
 	}
 	defer f.Close()
-	from, to := int64(0), int64(-1) // to the end, wherever it is now
-	var sum hash.Hash
-	if p.crcs == nil {
-		sum = w.hash(p.flags.algorithm())
-	} else {
-		from = int64(p.number) * partSize
-		if p.number < len(p.crcs)-1 {
-			to = from + partSize
-		}
+	from, to := int64(p.number)*partSize, int64(math.MaxInt64)
+	if p.number < p.parts-1 {
+		to = from + partSize
+	}
+	if from > 0 {
 		if _, err := f.Seek(from, io.SeekStart); err != nil {
-			return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: "could not read file"}
+			return unreadable("could not read file", err)
 		}
 	}
+	var sum hash.Hash
+	if p.sum && p.crcs == nil {
+		sum = w.hash(p.flags.algorithm())
+	}
+	pages := w.v.pages.file(p.path, "", from)
+	defer pages.close()
 	var crc uint32
-	for at := from; at != to; {
+	for at := from; at < to; {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		buf := w.buf
-		if to >= 0 {
-			buf = buf[:min(int64(len(buf)), to-at)]
+		n, err := f.Read(w.buf[:min(int64(len(w.buf)), to-at)])
+		b := w.buf[:n]
+		switch {
+		case sum != nil:
+			sum.Write(b)
+		case p.sum:
+			crc = crc32.Update(crc, castagnoli, b)
 		}
-		n, err := f.Read(buf)
-		if n > 0 {
-			if sum != nil {
-				sum.Write(buf[:n])
-			} else {
-				crc = crc32.Update(crc, castagnoli, buf[:n])
-			}
-			at += int64(n)
-			p.read.Add(int64(n))
-			w.v.read(int64(n))
-		}
+		pages.write(b)
+		at += int64(n)
+		p.read.Add(int64(n))
+		w.v.read(int64(n))
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: "could not read file"}
+			return unreadable("could not read file", err)
 		}
 	}
-	if sum == nil {
+	if p.crcs != nil {
 		p.crcs[p.number] = crc
-	} else {
+	} else if sum != nil {
 		w.sum = sum.Sum(w.sum[:0])
 	}
 	return nil
@@ -198,10 +206,13 @@ func (w *reader) hash(a manifest.ChecksumAlgorithm) hash.Hash {
 
 // judge compares the checksum of a file that was read whole.
 func (w *reader) judge(f *file) error {
-	w.v.compared(f.said.size)
 	if n := f.read.Load(); n != f.said.size {
 		return w.v.problem(&Problem{Kind: ReadSizeDiffers, Path: f.path, Size: n, ManifestSize: f.said.size})
 	}
+	if !f.sum {
+		return nil
+	}
+	w.v.compared(f.said.size)
 	if f.crcs != nil {
 		crc := f.crcs[0]
 		for i, next := range f.crcs[1:] {

@@ -76,7 +76,8 @@ type Report struct {
 	Files int64 // that the manifest lists, without those to be ignored
 	Bytes int64 // of content that was compared with a checksum
 
-	WAL []WALReport // one for each range in the manifest, unless NoParseWAL
+	WAL   []WALReport // one for each range in the manifest, unless NoParseWAL
+	Pages *PageReport // nil without PageChecksums
 
 	Problems []*Problem // the first MaxProblems
 	Total    int64      // how many problems there are

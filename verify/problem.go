@@ -51,7 +51,8 @@ type Problem struct {
 
 	Size, ManifestSize   int64             // bytes; SizeDiffers, ReadSizeDiffers
 	Length, LengthWanted int               // bytes; ChecksumLength
-	Block                uint32            // BrokenPage: counted from the beginning of the relation's fork
+	Block                uint32            // BrokenPage: counted from the beginning of the file
+	Computed, Stored     uint16            // BrokenPage: checksums
 	Range                manifest.WALRange // BrokenWAL
 
 	Err error // Unreadable, BrokenArchive, BrokenWAL, BrokenPage: why
@@ -94,7 +95,14 @@ func (p *Problem) Error() string {
 	case BrokenWAL:
 		return fmt.Sprintf("WAL parsing failed for timeline %d", p.Range.Timeline)
 	case BrokenPage:
-		return fmt.Sprintf("page %d of file \"%s\": %v", p.Block, name, p.Err)
+		if p.Archive != "" {
+			name += "\" in archive \"" + p.Archive
+		}
+		text := fmt.Sprintf("checksum verification failed in file \"%s\", block %d: ", name, p.Block)
+		if p.Err != nil {
+			return text + p.Err.Error()
+		}
+		return text + fmt.Sprintf("calculated checksum %X but block contains %X", p.Computed, p.Stored)
 	}
 	return fmt.Sprintf("%v \"%s\"", p.Kind, name)
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/pgdata"
 )
@@ -31,8 +32,9 @@ type verifier struct {
 	walArchive *archive    // tar format: that of pg_wal, if there is one
 	wal        []WALReport // what checkWAL found
 
-	mu         sync.Mutex      // guards what follows, and the calls of the Observer
-	fetchedWAL *archive        // tar format: the archive that has segments in pg_wal, if there is one
+	mu         sync.Mutex // guards what follows, and the calls of the Observer
+	fetchedWAL *archive   // tar format: the archive that has segments in pg_wal, if there is one
+	pages      *pageChecker
 	control    *pgdata.Control // of the backup; nil if it could not be read
 	report     Report
 	progress   Progress
@@ -114,15 +116,42 @@ func (v *verifier) runPlain(ctx context.Context) error {
 	if err := v.reportMissing(); err != nil {
 		return err
 	}
+	if v.o.PageChecksums {
+		if v.control == nil {
+			return errNoControl
+		}
+		v.pages = newPageChecker(v.control, v.start())
+	}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.checkWAL(inner) })
-	if !v.o.SkipChecksums {
+	if !v.o.SkipChecksums || v.o.PageChecksums {
 		group.Go(func() error { return v.readFiles(inner) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return v.reportWAL()
+	return v.conclude(ctx)
+}
+
+var errNoControl = errors.New("page checksums cannot be checked: \"" + pgdata.ControlFile + "\" is missing or damaged")
+
+// start is where the WAL begins that the backup needs.
+func (v *verifier) start() lsn.LSN {
+	var start lsn.LSN
+	for i, r := range v.ranges {
+		if i == 0 || r.Start < start {
+			start = r.Start
+		}
+	}
+	return start
+}
+
+// conclude reports what is known only when everything was read.
+func (v *verifier) conclude(ctx context.Context) error {
+	if err := v.reportWAL(); err != nil {
+		return err
+	}
+	return v.judgePages(ctx)
 }
 
 // problem notes and reports what is wrong. It returns an error if that is to be

@@ -75,14 +75,14 @@ func (v *verifier) runTar(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.read(0)
-	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(v.o.jobs())
-	t := &tarVerifier{verifier: v}
-	for i := range archives {
-		group.Go(func() error { return t.readArchive(inner, &archives[i]) })
+	if v.o.PageChecksums {
+		// The control file comes last. Nearly all clusters have the sizes that
+		// are the default.
+		v.pages = newPageChecker(nil, v.start())
 	}
-	if err := group.Wait(); err != nil {
+	v.read(0)
+	t := &tarVerifier{verifier: v}
+	if err := v.eachArchive(ctx, archives, t.readArchive); err != nil {
 		return err
 	}
 	v.finished()
@@ -92,10 +92,69 @@ func (v *verifier) runTar(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := v.checkPagesAgain(ctx, archives); err != nil {
+		return err
+	}
 	if err := v.checkWAL(ctx); err != nil {
 		return err
 	}
-	return v.reportWAL()
+	return v.conclude(ctx)
+}
+
+// eachArchive calls read for the archives, for several at a time.
+func (v *verifier) eachArchive(ctx context.Context, archives []archive, read func(context.Context, *archive) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(v.o.jobs())
+	for i := range archives {
+		group.Go(func() error { return read(ctx, &archives[i]) })
+	}
+	return group.Wait()
+}
+
+// checkPagesAgain reads the archives again if the control file has turned out to
+// be that of a cluster with other sizes than the default ones.
+func (v *verifier) checkPagesAgain(ctx context.Context, archives []archive) error {
+	switch {
+	case v.pages == nil:
+		return nil
+	case v.control == nil:
+		return errNoControl
+	case v.pages.fits(v.control):
+		return nil
+	}
+	v.pages = newPageChecker(v.control, v.start())
+	return v.eachArchive(ctx, archives, func(ctx context.Context, a *archive) error {
+		return v.readMembers(ctx, a, &pageMembers{v: v, a: a}, func(int64) {})
+	})
+}
+
+// pageMembers checks the pages of an archive's members.
+type pageMembers struct {
+	v     *verifier
+	a     *archive
+	pages *pageFile
+}
+
+// Member implements tarstream.Visitor.
+func (m *pageMembers) Member(h *tarstream.Header) error {
+	name := path.Clean(m.a.prefix() + h.Name)
+	m.pages = nil
+	if h.Type == tarstream.Regular && !m.v.ignore.has(name) {
+		m.pages = m.v.pages.file(name, m.a.name, 0)
+	}
+	return nil
+}
+
+// Content implements tarstream.Visitor.
+func (m *pageMembers) Content(p []byte) error {
+	m.pages.write(p)
+	return nil
+}
+
+// EndMember implements tarstream.Visitor.
+func (m *pageMembers) EndMember() error {
+	m.pages.close()
+	return nil
 }
 
 // tarVerifier is what the readers of the archives share.
@@ -259,13 +318,14 @@ type members struct {
 	hashes  [manifest.SHA512 + 1]hash.Hash
 	control []byte // content of the control file, if that is the member
 	isCtl   bool
+	pages   *pageFile
 	buf     []byte
 	size    int64
 }
 
 // Member implements tarstream.Visitor.
 func (m *members) Member(h *tarstream.Header) error {
-	m.path, m.sum, m.isCtl = "", nil, false
+	m.path, m.sum, m.isCtl, m.pages = "", nil, false, nil
 	if h.Type != tarstream.Regular {
 		return nil
 	}
@@ -301,6 +361,7 @@ func (m *members) Member(h *tarstream.Header) error {
 		m.sum = m.hashes[algorithm]
 		m.sum.Reset()
 	}
+	m.pages = m.t.pages.file(name, m.a.name, 0)
 	m.isCtl = name == pgdata.ControlFile
 	m.control = m.control[:0]
 	return nil
@@ -311,6 +372,7 @@ func (m *members) Content(p []byte) error {
 	if m.sum != nil {
 		m.sum.Write(p)
 	}
+	m.pages.write(p)
 	if m.isCtl {
 		m.control = append(m.control, p[:min(len(p), pgdata.ControlSize-len(m.control))]...)
 	}
@@ -319,6 +381,7 @@ func (m *members) Content(p []byte) error {
 
 // EndMember implements tarstream.Visitor.
 func (m *members) EndMember() error {
+	m.pages.close()
 	if m.sum != nil {
 		m.buf = m.sum.Sum(m.buf[:0])
 		m.t.compared(m.size)

@@ -125,7 +125,7 @@ func (v *verifier) walkEntry(ctx context.Context, rel, full string, parent *ance
 		if err := v.problem(&Problem{Kind: SizeDiffers, Path: rel, Size: info.Size(), ManifestSize: f.size}); err != nil {
 			return err
 		}
-	} else if flags.algorithm() != manifest.None {
+	} else if flags.algorithm() != manifest.None || v.o.PageChecksums {
 		v.progress.Total += f.size
 	}
 	if rel == pgdata.ControlFile {

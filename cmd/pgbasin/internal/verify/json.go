@@ -21,6 +21,7 @@ type result struct {
 	Files            int64         `json:"files"`                       // that the manifest lists and were not to be ignored
 	Bytes            int64         `json:"bytes"`                       // that were compared with checksums
 	WAL              []walResult   `json:"wal"`
+	Pages            *pagesResult  `json:"pages,omitempty"` // with --checksums
 	Problems         []problemLine `json:"problems"`      // the first 1000
 	ProblemCount     int64         `json:"problem_count"` // of all
 }
@@ -30,6 +31,15 @@ type walResult struct {
 	Start    string `json:"start_lsn"`
 	End      string `json:"end_lsn"`
 	Error    string `json:"error,omitempty"`
+}
+
+type pagesResult struct {
+	Enabled  bool  `json:"enabled"` // the cluster has page checksums
+	Checked  int64 `json:"checked"`
+	New      int64 `json:"new"`      // without content and checksum
+	Replaced int64 `json:"replaced"` // with a wrong checksum, but recovery takes them from WAL
+	Unknown  int64 `json:"unknown"`  // with a wrong checksum that could not be judged
+	Broken   int64 `json:"broken"`
 }
 
 type problemLine struct {
@@ -68,6 +78,10 @@ func (r *run) printJSON(report *verify.Report, err error) int {
 			line.Error = words.Of(w.Err)
 		}
 		out.WAL = append(out.WAL, line)
+	}
+	if report.Pages != nil {
+		pages := pagesResult(*report.Pages)
+		out.Pages = &pages
 	}
 	for _, p := range report.Problems {
 		line := problemLine{Kind: p.Kind.String(), Path: p.Path, Archive: p.Archive, Message: words.Of(p)}

@@ -50,6 +50,9 @@ func (r *run) run(ctx context.Context) int {
 	if err != nil {
 		r.failed(err)
 	}
+	if err == nil && report.Pages != nil {
+		r.aboutPages(report.Pages)
+	}
 	status := 0
 	if err != nil || !report.OK() {
 		status = 1
@@ -68,6 +71,16 @@ func (r *run) problem(problem *verify.Problem) {
 	r.p.Error(words.Of(problem))
 	if problem.Kind == verify.BrokenWAL && problem.Err != nil {
 		r.p.Detail(words.Of(problem.Err))
+	}
+}
+
+// aboutPages tells what --checksums did not check.
+func (r *run) aboutPages(pages *verify.PageReport) {
+	switch {
+	case !pages.Enabled:
+		r.p.Warning("page checksums are not enabled in this cluster")
+	case pages.Unknown > 0:
+		r.p.Warning(fmt.Sprintf("%d pages with wrong checksums were written during the backup and could not be judged without its WAL", pages.Unknown))
 	}
 }
 

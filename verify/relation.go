@@ -1,0 +1,78 @@
+package verify
+
+import (
+	"strconv"
+	"strings"
+)
+
+// relationFile says which part of which relation a file holds.
+type relationFile struct {
+	tablespace, database, relation uint32
+	fork                           uint8
+	segment                        uint32 // counted from 0
+}
+
+// Tablespaces that have no link in pg_tblspc (pg_tablespace.dat).
+const (
+	defaultTablespace = 1663
+	globalTablespace  = 1664
+)
+
+// Forks of a relation, in the numbers that WAL uses (relpath.h).
+const (
+	mainFork uint8 = iota
+	fsmFork
+	vmFork
+	initFork
+)
+
+// parseRelationFile understands paths below the data directory. ok is false for
+// all files that do not consist of pages with checksums.
+func parseRelationFile(path string) (f relationFile, ok bool) {
+	parts := strings.Split(path, "/")
+	name := parts[len(parts)-1]
+	switch {
+	case len(parts) == 2 && parts[0] == "global":
+		f.tablespace, ok = globalTablespace, true
+	case len(parts) == 3 && parts[0] == "base":
+		f.tablespace = defaultTablespace
+		f.database, ok = parseOID(parts[1])
+	case len(parts) == 5 && parts[0] == "pg_tblspc" && strings.HasPrefix(parts[2], "PG_"):
+		if f.tablespace, ok = parseOID(parts[1]); ok {
+			f.database, ok = parseOID(parts[3])
+		}
+	}
+	if !ok {
+		return f, false
+	}
+	name, segment, more := strings.Cut(name, ".")
+	if more {
+		if f.segment, ok = parseOID(segment); !ok {
+			return f, false
+		}
+	}
+	name, fork, more := strings.Cut(name, "_")
+	if more {
+		switch fork {
+		case "fsm":
+			f.fork = fsmFork
+		case "vm":
+			f.fork = vmFork
+		case "init":
+			f.fork = initFork
+		default:
+			return f, false
+		}
+	}
+	f.relation, ok = parseOID(name)
+	return f, ok
+}
+
+// parseOID reads a number as file names have it: no sign, no leading zero, not 0.
+func parseOID(s string) (uint32, bool) {
+	if s == "" || s[0] < '1' || s[0] > '9' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err == nil
+}
