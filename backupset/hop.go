@@ -26,6 +26,7 @@ func hop(ctx context.Context, a *Archive, v *scan) error {
 	r := &hopper{f: f, buf: make([]byte, 0, hopBuffer)}
 	t := tar.NewReader(r)
 	v.hopping = true
+	last := "" // the member whose content is skipped on the way to the next
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -38,8 +39,9 @@ func hop(ctx context.Context, a *Archive, v *scan) error {
 			return nil
 		}
 		if err != nil {
-			return r.fail(a, "", err)
+			return r.fail(a, last, err)
 		}
+		last = h.Name
 		m, ok := hopMember(h)
 		if !ok {
 			continue // reading refuses it

@@ -26,8 +26,14 @@ const markerNote = "A restore by pgbasin did not finish here: this is no data di
 // maxMarker bounds what is read of a marker.
 const maxMarker = 1 << 20
 
-func newMarker(dataDir string, directories []string) *marker {
-	return &marker{Note: markerNote, Restore: rand.Text(), DataDirectory: dataDir, Directories: directories}
+// newMarker makes a marker for all directories. One that removes what an earlier
+// restore left has that one's name, so that it can be killed between any two
+// steps, too.
+func newMarker(earlier, dataDir string, directories []string) *marker {
+	if earlier == "" {
+		earlier = rand.Text()
+	}
+	return &marker{Note: markerNote, Restore: earlier, DataDirectory: dataDir, Directories: directories}
 }
 
 // put writes the marker into a directory.
@@ -37,15 +43,7 @@ func (m *marker) put(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, backupset.RestoreMarker)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("could not create file %q: %w", path, err)
-	}
-	_, err = f.Write(append(content, '\n'))
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := os.WriteFile(path, append(content, '\n'), 0o600); err != nil {
 		return fmt.Errorf("could not write to file %q: %w", path, err)
 	}
 	return nil
@@ -71,10 +69,20 @@ func readMarker(dir string) *marker {
 // data directory no pg_control. A directory that a server can have run on is
 // never debris.
 func debris(dir, dataDir string) bool {
-	here, there := readMarker(dir), readMarker(dataDir)
-	if here == nil || there == nil || here.Restore != there.Restore || here.DataDirectory != dataDir {
-		return false
+	id := unfinished(dataDir)
+	here := readMarker(dir)
+	return id != "" && here != nil && here.Restore == id && here.DataDirectory == dataDir
+}
+
+// unfinished is the name of the restore that did not finish in dataDir, "" if
+// there is none.
+func unfinished(dataDir string) string {
+	m := readMarker(dataDir)
+	if m == nil || m.DataDirectory != dataDir {
+		return ""
 	}
-	_, err := os.Lstat(filepath.Join(dataDir, backupset.ControlName))
-	return os.IsNotExist(err)
+	if _, err := os.Lstat(filepath.Join(dataDir, backupset.ControlName)); !os.IsNotExist(err) {
+		return ""
+	}
+	return m.Restore
 }

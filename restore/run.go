@@ -50,6 +50,7 @@ func (p *Plan) Run(ctx context.Context) (*Result, error) {
 	defer p.Close()
 	began := time.Now()
 	r := &run{p: p, o: &p.o, modesKnown: make(chan struct{}), unlisted: manifest.NewRecorder(nil)}
+	r.dirs.Spare = backupset.RestoreMarker
 	r.dirs.Leftover = func(dir string) bool { return debris(dir, p.DataDir) }
 	err := r.run(ctx)
 	r.close()
@@ -77,7 +78,6 @@ type run struct {
 	p    *Plan
 	o    *Options
 	dirs claim.Set
-	mark *marker
 
 	// Modes are those of the backup's own files: with access for the group or
 	// without. The data directory's first member tells.
@@ -159,9 +159,9 @@ func (r *run) claim() error {
 	for _, t := range targets {
 		paths = append(paths, t.path)
 	}
-	r.mark = newMarker(p.DataDir, paths)
+	m := newMarker(unfinished(p.DataDir), p.DataDir, paths)
 	for _, path := range paths {
-		if err := r.mark.put(path); err != nil {
+		if err := m.put(path); err != nil {
 			return err
 		}
 	}

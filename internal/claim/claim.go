@@ -19,6 +19,9 @@ type Set struct {
 	// Leftover, if not nil, is asked about a directory that is not empty, while
 	// it is locked: whether what it holds is debris that may be removed.
 	Leftover func(path string) bool
+	// Spare is the name of a file that is left in place when debris is removed:
+	// what tells debris should go last.
+	Spare string
 
 	dirs []*dir
 }
@@ -45,14 +48,14 @@ func (e *NotEmptyError) Error() string {
 // others.
 func (s *Set) Take(what, path string, mode fs.FileMode) error {
 	d := &dir{what: what, path: path}
-	err := d.take(mode, s.Leftover)
+	err := d.take(mode, s)
 	if err == nil || d.made != "" {
 		s.dirs = append(s.dirs, d)
 	}
 	return err
 }
 
-func (d *dir) take(mode fs.FileMode, leftover func(string) bool) error {
+func (d *dir) take(mode fs.FileMode, s *Set) error {
 	made, err := MakeAll(d.path, mode)
 	d.made = made
 	if err != nil {
@@ -61,7 +64,7 @@ func (d *dir) take(mode fs.FileMode, leftover func(string) bool) error {
 	if d.lock, err = lockDirectory(d.path); err != nil {
 		return fmt.Errorf("could not access directory %q: %w", d.path, err)
 	}
-	if err = d.empty(leftover); err != nil {
+	if err = d.empty(s); err != nil {
 		d.release()
 		return err
 	}
@@ -79,7 +82,7 @@ func (d *dir) take(mode fs.FileMode, leftover func(string) bool) error {
 }
 
 // empty sees that nothing is in the directory, or removes debris.
-func (d *dir) empty(leftover func(string) bool) error {
+func (d *dir) empty(s *Set) error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return fmt.Errorf("could not access directory %q: %w", d.path, err)
@@ -87,18 +90,21 @@ func (d *dir) empty(leftover func(string) bool) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if leftover == nil || !leftover(d.path) {
+	if s.Leftover == nil || !s.Leftover(d.path) {
 		return &NotEmptyError{Path: d.path}
 	}
-	if err := d.removeContents(); err != nil {
+	if err := d.removeContents(s.Spare); err != nil {
 		return fmt.Errorf("could not remove what is left in directory %q: %w", d.path, err)
 	}
 	return nil
 }
 
-func (d *dir) removeContents() error {
+func (d *dir) removeContents(spare string) error {
 	entries, err := os.ReadDir(d.path)
 	for _, e := range entries {
+		if e.Name() == spare {
+			continue
+		}
 		err = errors.Join(err, os.RemoveAll(filepath.Join(d.path, e.Name())))
 	}
 	return err
@@ -190,7 +196,7 @@ func (d *dir) remove(say func(string)) {
 		return
 	}
 	say(fmt.Sprintf("removing contents of %s directory %q", d.what, d.path))
-	if err := d.removeContents(); err != nil {
+	if err := d.removeContents(""); err != nil {
 		say(fmt.Sprintf("failed to remove contents of %s directory: %v", d.what, err))
 	}
 }

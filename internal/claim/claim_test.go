@@ -76,6 +76,16 @@ func TestDebrisIsRemovedOnlyWhenItIsSaidToBeSome(t *testing.T) {
 		t.Error("the debris is still there")
 	}
 	s.Release()
+	s.Spare = "debris"
+	write(t, filepath.Join(dir, "debris"))
+	write(t, filepath.Join(dir, "more"))
+	if err := s.Take("data", dir, 0o700); err != nil || !exists(filepath.Join(dir, "debris")) || exists(filepath.Join(dir, "more")) {
+		t.Error("not only what is spared is left", err)
+	}
+	s.Release()
+	if err := os.Remove(filepath.Join(dir, "debris")); err != nil {
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "precious"))
 	if err := s.Take("data", dir, 0o700); err == nil || !exists(filepath.Join(dir, "precious")) {
 		t.Error("taken", err)

@@ -1,0 +1,233 @@
+package restore_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/recoveryconf"
+	"github.com/pgbasin/pgbasin/restore"
+)
+
+func TestARestoredDirectoryHasEverythingAtItsPlace(t *testing.T) {
+	b := newBackup(t)
+	o := b.options()
+	o.WALDir = filepath.Join(b.root, "wal")
+	o.Sync = restore.Fsync
+	o.Settings = recoveryconf.Params{{Name: "port", Value: "5445"}}
+	p, err := restore.Prepare(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Version != 150000 || !p.Verify || !p.BytesKnown || p.Label != "fixture" || p.Start == 0 || p.Stop <= p.Start || len(p.Warnings) > 0 {
+		t.Errorf("plan: %+v", p)
+	}
+	if exists(o.DataDir) || exists(o.WALDir) {
+		t.Error("a plan has made directories")
+	}
+	r, err := p.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Verified || r.Version != 150000 || r.Files < 900 || r.Bytes < 20<<20 || r.SystemID == 0 {
+		t.Errorf("result: %+v", r)
+	}
+	if _, err := p.Run(context.Background()); err == nil {
+		t.Error("a plan was run twice")
+	}
+	space := filepath.Join(b.root, "space")
+	for path, want := range map[string]string{
+		filepath.Join(o.DataDir, "pg_wal"):                 o.WALDir,
+		filepath.Join(o.DataDir, "pg_tblspc", fixture.oid): space,
+	} {
+		if got, err := os.Readlink(path); got != want {
+			t.Errorf("%s leads to %q, %v", path, got, err)
+		}
+	}
+	if got, want := read(t, filepath.Join(o.DataDir, "tablespace_map")), fixture.oid+" "+space+"\n"; got != want {
+		t.Errorf("tablespace_map is %q, want %q", got, want)
+	}
+	if got := read(t, filepath.Join(o.DataDir, "postgresql.auto.conf")); !strings.HasSuffix(got, "port = '5445'\n") {
+		t.Errorf("postgresql.auto.conf is %q", got)
+	}
+	if entries, _ := os.ReadDir(o.WALDir); len(entries) != 2 { // a segment and archive_status
+		t.Errorf("the WAL directory holds %v", entries)
+	}
+	all := tree(t, b.root)
+	for _, name := range []string{".incomplete", "pg_control.tmp", ".pgbasin-", "backup_manifest\n" + o.DataDir, "recovery.signal"} {
+		if strings.Contains(all, name) {
+			t.Errorf("%s is left", name)
+		}
+	}
+	for _, dir := range []string{o.DataDir, o.WALDir, space, filepath.Join(o.DataDir, "pg_replslot")} {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", dir, info, err)
+		}
+	}
+}
+
+func TestDamageIsFoundByTheManifest(t *testing.T) {
+	const victim = "base/1/1259"
+	for name, c := range map[string]struct {
+		edit func(m member) []member
+		want []string
+	}{
+		"a flipped bit": {func(m member) []member {
+			if m.Name == victim {
+				m.content[4711] ^= 1
+			}
+			return []member{m}
+		}, []string{victim}},
+		"a missing file": {without(victim), []string{victim}},
+		"a longer file": {func(m member) []member {
+			if m.Name == victim {
+				m.content = append(m.content, make([]byte, 8192)...)
+			}
+			return []member{m}
+		}, []string{victim}},
+		"an extra file": {func(m member) []member {
+			if m.Name != victim {
+				return []member{m}
+			}
+			h := *m.Header
+			h.Name = "base/1/99999"
+			return []member{m, {&h, m.content}}
+		}, []string{"base/1/99999"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackup(t)
+			b.rewrite("base.tar", c.edit)
+			err := b.refused(b.options(), c.want...)
+			var problems *manifest.VerifyErrors
+			if !errors.As(err, &problems) {
+				t.Errorf("%T: %v", err, err)
+			}
+			o := b.options()
+			o.NoVerify = true
+			if r, err := run(o); err != nil || r.Verified {
+				t.Errorf("without verification: %+v, %v", r, err)
+			}
+		})
+	}
+}
+
+func TestAnAlteredManifestIsRefused(t *testing.T) {
+	b := newBackup(t)
+	content := read(t, filepath.Join(b.path, "backup_manifest"))
+	b.replace("backup_manifest", []byte(strings.Replace(content, `"Size": `, `"Size":  `, 1)))
+	b.refused(b.options(), "manifest")
+}
+
+func TestACutArchiveIsRefusedByName(t *testing.T) {
+	for _, name := range []string{"base.tar", "space", "pg_wal.tar"} {
+		b := newBackup(t)
+		if name == "space" {
+			name = fixture.oid + ".tar"
+		}
+		content := read(t, filepath.Join(b.path, name))
+		b.replace(name, []byte(content[:len(content)/2]))
+		b.refused(b.options(), name)
+	}
+}
+
+func TestABackupWithoutLabelIsRefusedUnlessTheClusterWasShutDown(t *testing.T) {
+	b := newBackup(t)
+	b.noManifest()
+	b.rewrite("base.tar", without("backup_label"))
+	b.refused(b.options(), "backup_label", "in production")
+}
+
+func TestWhatACopyByHandBringsOfItsServerIsLeftOut(t *testing.T) {
+	b := newBackup(t)
+	file := func(name, content string) member {
+		return member{&tar.Header{Name: name, Mode: 0o600, Typeflag: tar.TypeReg}, []byte(content)}
+	}
+	dir := func(name string) member {
+		return member{&tar.Header{Name: name, Mode: 0o700, Typeflag: tar.TypeDir}, nil}
+	}
+	b.rewrite("base.tar", func(m member) []member {
+		switch {
+		case m.Name == "backup_label":
+			m.content = bytes.Replace(m.content, []byte("streamed"), []byte("pg_start_backup"), 1)
+		case m.Name == "postgresql.auto.conf":
+			m.content = append(m.content, "recovery_target_time = '2020-01-01 00:00:00+00'\nrestore_command = 'old'\nwork_mem = '5MB'\n"...)
+		case strings.HasPrefix(m.Name, "pg_notify"), strings.HasPrefix(m.Name, "tablespace_map"):
+			return nil
+		}
+		return []member{m}
+	})
+	one := b.one("data5445/", file("postmaster.pid", "1"), file("postmaster.opts", "x"), file("recovery.done", "x"), file("standby.signal", ""), file("promote", ""),
+		dir("pg_log"), file("pg_log/server.log", "x"), dir("pg_replslot/slot"), file("pg_replslot/slot/state", "x"), file("base/pgsql_tmp1.0", "x"))
+	o := b.options()
+	o.Backup, o.Tablespaces = one, nil
+	o.Recovery = recoveryconf.Recovery{RestoreCommand: "cp /archive/%f %p", Target: recoveryconf.Target{Time: "2999-02-13 11:50:00+09"}}
+	r, err := run(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verified {
+		t.Error("verified without a manifest")
+	}
+	for _, name := range []string{"postmaster.pid", "postmaster.opts", "recovery.done", "standby.signal", "promote", "pg_log/server.log", "pg_replslot/slot", "base/pgsql_tmp1.0", "data5445"} {
+		if exists(filepath.Join(o.DataDir, name)) {
+			t.Errorf("%s is there", name)
+		}
+	}
+	for _, name := range []string{"pg_notify", "pg_replslot", "pg_wal/archive_status", "recovery.signal", "backup_label", "global/pg_control"} {
+		if !exists(filepath.Join(o.DataDir, name)) {
+			t.Errorf("%s is not there", name)
+		}
+	}
+	auto := read(t, filepath.Join(o.DataDir, "postgresql.auto.conf"))
+	for _, line := range []string{"work_mem = '5MB'\n", "restore_command = 'cp /archive/%f %p'\n", "recovery_target_time = '2999-02-13 11:50:00+09'\n", "recovery_target_action = 'promote'\n"} {
+		if !strings.Contains(auto, line) {
+			t.Errorf("no %q in\n%s", line, auto)
+		}
+	}
+	if strings.Contains(auto, "2020") || strings.Contains(auto, "'old'") {
+		t.Errorf("the old recovery is still there:\n%s", auto)
+	}
+}
+
+func TestTheSameStreamIsRestoredFromStandardInput(t *testing.T) {
+	b := newBackup(t)
+	b.rewrite("base.tar", without("tablespace_map"))
+	one, err := os.Open(b.one(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	o := b.options()
+	o.Backup, o.Stdin, o.Tablespaces = "-", one, nil
+	if _, err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(filepath.Join(o.DataDir, "global/pg_control")) {
+		t.Error("no pg_control")
+	}
+}
+
+func TestACanceledRestoreLeavesNothing(t *testing.T) {
+	b := newBackup(t)
+	o := b.options()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	reason := errors.New("enough")
+	o.Observer.Progress = func(restore.Progress) { cancel(reason) }
+	before := tree(t, b.root)
+	p, err := restore.Prepare(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Run(ctx); !errors.Is(err, reason) {
+		t.Errorf("error: %v", err)
+	}
+	if after := tree(t, b.root); after != before {
+		t.Errorf("left:\n%s", after)
+	}
+}
