@@ -55,7 +55,7 @@ func (s *Set) Describe(ctx context.Context) (*Description, error) {
 		}
 	}
 	d.All = true
-	d.Stored = s.stored()
+	d.Stored = s.Stored()
 	if s.Incomplete != nil {
 		d.problem("file %q, %s", s.Incomplete.Marker, s.Incomplete.Reason)
 	}
@@ -68,8 +68,8 @@ func (s *Set) Describe(ctx context.Context) (*Description, error) {
 	return d, nil
 }
 
-// stored is the size of the whole backup where it is.
-func (s *Set) stored() int64 {
+// Stored is the size of the whole backup where it is, in bytes; of a plain one it is known after Peek. It is -1 if it is not known.
+func (s *Set) Stored() int64 {
 	var n int64
 	for i := range s.Archives {
 		a := &s.Archives[i]

@@ -190,7 +190,34 @@ func (s *Set) peekTar(ctx context.Context, h *Head) error {
 			return &ArchiveError{a.path, err}
 		}
 	}
-	return s.filled(v, h, all)
+	if err := s.filled(v, h, all); err != nil {
+		return err
+	}
+	return s.peekOthers(ctx, h)
+}
+
+// peekOthers finds the sizes of uncompressed tablespaces, and the segments of
+// uncompressed WAL.
+func (s *Set) peekOthers(ctx context.Context, h *Head) error {
+	for i := range s.Archives {
+		a := &s.Archives[i]
+		if a.Kind == Data || a.Compression != codec.None {
+			continue
+		}
+		v := newScan()
+		v.found = true
+		if a.Kind == WAL {
+			v.under = "pg_wal/"
+		}
+		if err := hop(ctx, a, v); err != nil {
+			return err
+		}
+		a.Content = v.bytes
+		if a.Kind == WAL {
+			h.WAL = v.wal
+		}
+	}
+	return nil
 }
 
 // versionOfArchives tells the version by a tablespace, whose only directory is
