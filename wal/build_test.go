@@ -59,6 +59,7 @@ func (b *builder) page(info uint16, rem uint32) []byte {
 	if off != start {
 		return p[off-start:]
 	}
+	clear(p)
 	size := shortHeaderSize
 	if off == 0 {
 		info |= infoLongHeader

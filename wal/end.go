@@ -73,9 +73,15 @@ func (r *Reader) lives(page []byte, addr lsn.LSN) bool {
 	return !r.isStale(&h, addr) && !allZero(page)
 }
 
-// isStale tells whether the page at addr was left from an earlier use of the file:
-// a recycled segment is renamed, so that its pages have addresses that are whole
-// segments too low.
+// isStale tells whether the page at addr is no WAL of this place. A recycled
+// segment is renamed, so that its pages have addresses that are whole segments too
+// low. And where a timeline begins, the server makes its first segment from the one
+// before and fills the rest with copies of the last page (XLogFileCopy in xlog.c).
 func (r *Reader) isStale(h *pageHeader, addr lsn.LSN) bool {
-	return h.magic>>8 >= 0xD0 && h.addr < addr && int64(addr-h.addr)%r.segSize == 0
+	if h.magic>>8 < 0xD0 || h.addr >= addr {
+		return false
+	}
+	recycled := int64(addr-h.addr)%r.segSize == 0
+	copied := h.tli < r.seg.tli && SegmentNumber(h.addr, r.segSize) == SegmentNumber(addr, r.segSize)
+	return recycled || copied
 }

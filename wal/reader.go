@@ -69,6 +69,8 @@ type Reader struct {
 	// recEnd is the offset in page where the part of the record there ends.
 	recEnd int
 
+	retried lsn.LSN // where reading was tried a second time
+
 	end End
 	// broken is what the error is, or would be if this were not the end of WAL.
 	broken *RecordError
@@ -227,12 +229,22 @@ func align(n uint64) uint64 { return (n + 7) &^ 7 }
 
 func (r *Reader) pageOf(pos lsn.LSN) lsn.LSN { return pos - pos%lsn.LSN(r.block) }
 
-// read reads one record.
+// read reads one record. What is broken is read a second time: a segment that is
+// being written may have grown since its beginning was read.
 func (r *Reader) read() bool {
+	pos, lastTLI := r.pos, r.lastTLI
 	for {
 		again, ok := r.readAt(r.pos)
-		if !again {
-			return ok
+		switch {
+		case ok:
+			return true
+		case again:
+		case r.end == EndBroken && r.broken.Err == nil && r.retried != pos:
+			r.end, r.broken = EndNone, nil
+			r.pos, r.lastTLI, r.overwritten = pos, lastTLI, 0
+			r.retried = pos
+		default:
+			return false
 		}
 	}
 }

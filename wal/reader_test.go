@@ -70,7 +70,7 @@ func TestFirstRecordIsTheOneAtOrAfterStart(t *testing.T) {
 		}
 		all = append(all, b.record(10, 0, 1, mainBody(make([]byte, size))))
 	}
-	for start := base; start <= all[len(all)-1]; start += 4 {
+	for start := base; start <= all[len(all)-1]; start += 44 {
 		r := NewReader(b.source(), ReaderOptions{SegmentSize: b.segSize, Timeline: 1, Start: start})
 		i, _ := slices.BinarySearch(all, start)
 		if !r.Next() || r.Record().LSN != all[i] {
@@ -88,7 +88,7 @@ func TestReaderStopsBeforeTheEndThatIsWanted(t *testing.T) {
 		starts = append(starts, b.record(10, 0, 1, mainBody(make([]byte, 50+i%300))))
 		ends = append(ends, b.end)
 	}
-	for end := base + 1; end < ends[len(ends)-1]; end += 4 {
+	for end := base + 1; end < ends[len(ends)-1]; end += 12 {
 		opt := ReaderOptions{SegmentSize: b.segSize, Timeline: 1, Start: base, End: end}
 		r := NewReader(b.source(), opt)
 		n := len(readAll(t, r))
@@ -312,6 +312,18 @@ func TestWALEndsCleanly(t *testing.T) {
 			clear(b.files[seg(5)][SegmentOffset((pos+8191)&^8191, b.segSize):])
 			return b, b.source()
 		}, EndZero},
+		{"the segment in which a timeline begins", func() (*builder, memory) {
+			b := make1()
+			name := SegmentName(2, 5, b.segSize)
+			content := slices.Clone(b.files[seg(5)])
+			b.files[name], b.tli = content, 2
+			last := SegmentOffset(b.pos&^8191, b.segSize)
+			for at := last + 8192; at < b.segSize; at += 8192 {
+				copy(content[at:], content[last:last+8192])
+			}
+			b.fill(b.pos + 30000)
+			return b, b.source()
+		}, EndZero},
 		{"the next segment is not there", func() (*builder, memory) {
 			b := newBuilder(5)
 			b.fill(SegmentStart(6, b.segSize) - 2000)
@@ -371,7 +383,7 @@ func TestWALEndsCleanly(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, src := tt.make()
-			r := NewReader(src, ReaderOptions{SegmentSize: b.segSize, Timeline: 1, Start: 5 << 20})
+			r := NewReader(src, ReaderOptions{SegmentSize: b.segSize, Timeline: b.tli, Start: 5 << 20})
 			n := len(readAll(t, r))
 			if r.Err() != nil || r.End() != tt.want || n == 0 || r.EndLSN() != b.pos {
 				t.Errorf("%d records until %v, %v, %v; want %v, %v", n, r.EndLSN(), r.End(), r.Err(), b.pos, tt.want)
@@ -379,7 +391,7 @@ func TestWALEndsCleanly(t *testing.T) {
 			if r.Detail() == nil {
 				t.Error("nothing says what was found")
 			}
-			err := Verify(t.Context(), src, ReaderOptions{SegmentSize: b.segSize, Timeline: 1, Start: 5 << 20, End: 7 << 20})
+			err := Verify(t.Context(), src, ReaderOptions{SegmentSize: b.segSize, Timeline: b.tli, Start: 5 << 20, End: 7 << 20})
 			if broken := (*RecordError)(nil); !errors.As(err, &broken) {
 				t.Errorf("a range that goes on is accepted: %v", err)
 			}
@@ -434,5 +446,43 @@ func TestCloseEndsTheReading(t *testing.T) {
 	r.Close()
 	if r.Next() || r.Err() != nil {
 		t.Errorf("after Close: %v", r.Err())
+	}
+}
+
+// growing is a Source whose segment has more in it each time it is opened.
+type growing struct {
+	memory
+	name  string
+	sizes []int64
+	opens *int
+}
+
+func (g growing) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
+	rc, err := g.memory.OpenSegment(tli, segno)
+	if err == nil && SegmentName(tli, segno, g.segSize) == g.name {
+		n := min(*g.opens, len(g.sizes)-1)
+		*g.opens++
+		s := rc.(*stream)
+		// What was read before is as it was, behind it there is all that there is by now.
+		content := slices.Clone(s.rest)
+		clear(content[g.sizes[n]:min(int64(len(content)), g.sizes[n]+100000)])
+		s.rest = content
+	}
+	return rc, err
+}
+
+func TestASegmentThatGrowsWhileItIsReadIsNotBroken(t *testing.T) {
+	b := newBuilder(1)
+	b.fill(b.pos + 900000)
+	g := growing{b.source(), SegmentName(1, 1, b.segSize), []int64{300000, 500000, 1 << 20}, new(int)}
+	r := NewReader(g, ReaderOptions{SegmentSize: b.segSize, Timeline: 1, Start: 1 << 20})
+	readAll(t, r)
+	if r.Err() != nil || r.EndLSN() != b.pos || *g.opens != 3 {
+		t.Errorf("read until %v of %v, opened %d times: %v", r.EndLSN(), b.pos, *g.opens, r.Err())
+	}
+	*g.opens, g.sizes = 0, []int64{300000}
+	r = NewReader(g, ReaderOptions{SegmentSize: b.segSize, Timeline: 1, Start: 1 << 20})
+	if readAll(t, r); r.Err() == nil || *g.opens != 2 {
+		t.Errorf("opened %d times: %v", *g.opens, r.Err())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -288,6 +289,89 @@ func checkHistory(t *testing.T, r *wal.Reader, h history) {
 		// SQL's position is rounded up to where a record could begin.
 		if !slices.ContainsFunc(switches, func(s lsn.LSN) bool { return s <= l && l-s < 8 }) {
 			t.Errorf("no switch record ends at %v, but at %v", l, switches)
+		}
+	}
+}
+
+func TestTimelinesOfAPromotedStandbyAreFollowed(t *testing.T) {
+	t.Parallel()
+	for _, major := range []int{10, 15, 18} {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			primary := pgtest.Start(t, major, settings(major))
+			standby := pgtest.StartStandby(t, primary, settings(major))
+			db := session{t, primary, primary.Conn(t)}
+			start := db.lsn("select pg_current_wal_lsn()::text")
+			db.exec("create table a (i int)")
+			db.exec("insert into a select generate_series(1, 1000)")
+			last := db.lsn("select pg_create_restore_point('on 1')::text")
+			db.exec("checkpoint")
+			db.exec("insert into a values (1)")
+			end := db.text("select pg_current_wal_flush_lsn()::text")
+			waitFor(t, standby, "select coalesce(pg_last_wal_replay_lsn(), '0/0') >= $1::text::pg_lsn", end)
+			standby.Promote(t)
+			// The old primary goes on, in the segment in which timeline 2 begins.
+			db.exec("insert into a select generate_series(1, 5000)")
+			two := session{t, standby, standby.Conn(t)}
+			two.exec("insert into a select generate_series(1, 1000)")
+			two.exec("checkpoint")
+			on2 := two.lsn("select pg_create_restore_point('on 2')::text")
+			two.exec("insert into a values (1)")
+			dir := filepath.Join(standby.DataDir(), "pg_wal")
+			content, err := os.ReadFile(filepath.Join(dir, wal.HistoryName(2)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			history, err := wal.ParseHistory(content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			branch := history[0].End
+			r := wal.NewReader(wal.Dir(dir, 0), wal.ReaderOptions{Timeline: 2, History: history, Start: start})
+			defer r.Close()
+			points := map[string]lsn.LSN{}
+			var began lsn.LSN
+			for r.Next() {
+				if name, _, ok := r.Record().RestorePoint(); ok {
+					points[name] = r.Record().Next
+				}
+				if c, ok := r.Record().Checkpoint(); ok && c.PrevTimeline == 1 && c.Timeline == 2 {
+					began = r.Record().LSN
+				}
+			}
+			if r.Err() != nil || r.EndLSN() < on2 {
+				t.Errorf("read until %v, %v, %v", r.EndLSN(), r.End(), r.Err())
+			}
+			if want := map[string]lsn.LSN{"on 1": last, "on 2": on2}; !maps.Equal(points, want) {
+				t.Errorf("restore points %v, want %v", points, want)
+			}
+			if began < branch || began > branch+wal.DefaultBlockSize {
+				t.Errorf("timeline 2 begins with a record at %v, its history says %v", began, branch)
+			}
+			// The ranges that a manifest has, one for each timeline.
+			for _, tt := range []struct {
+				s   *pgtest.Server
+				opt wal.ReaderOptions
+			}{
+				{primary, wal.ReaderOptions{Timeline: 1, Start: start, End: branch}},
+				{standby, wal.ReaderOptions{Timeline: 1, Start: start, End: branch}},
+				{standby, wal.ReaderOptions{Timeline: 2, Start: branch, End: on2}},
+			} {
+				src := wal.Dir(filepath.Join(tt.s.DataDir(), "pg_wal"), 0)
+				if err := wal.Verify(t.Context(), src, tt.opt); err != nil {
+					t.Errorf("timeline %d: %v", tt.opt.Timeline, err)
+				}
+			}
+		})
+	}
+}
+
+// waitFor waits until a query is true.
+func waitFor(t *testing.T, s *pgtest.Server, sql string, args ...any) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !pgtest.Query[bool](t, s, sql, args...); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not true after a minute: %s", sql)
 		}
 	}
 }

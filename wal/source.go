@@ -34,31 +34,29 @@ type PartialSegment interface {
 	Partial() bool
 }
 
-// Dir returns a Source that reads the plain segments of a directory, such as
-// pg_wal. Other files there are not looked at. With a segSize of 0 the size, in
-// bytes, is the one in the first page of the directory's first segment.
-func Dir(path string, segSize int64) interface {
-	Source
-	SegmentSizer
-} {
-	d := &dir{path: path}
-	d.size = sync.OnceValues(func() (int64, error) {
-		if segSize != 0 {
-			return segSize, nil
-		}
-		return dirSegmentSize(path)
-	})
-	return d
-}
-
-type dir struct {
+// Directory is a Source of the plain segments in a directory, such as pg_wal.
+// Other files there are not looked at.
+type Directory struct {
 	path string
 	size func() (int64, error)
 }
 
-func (d *dir) SegmentSize() (int64, error) { return d.size() }
+// Dir returns the directory at path. With a segSize of 0 the size, in bytes, is the
+// one in the first page of the directory's first segment.
+func Dir(path string, segSize int64) *Directory {
+	return &Directory{path, sync.OnceValues(func() (int64, error) {
+		if segSize != 0 {
+			return segSize, nil
+		}
+		return dirSegmentSize(path)
+	})}
+}
 
-func (d *dir) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
+// SegmentSize implements SegmentSizer.
+func (d *Directory) SegmentSize() (int64, error) { return d.size() }
+
+// OpenSegment implements Source.
+func (d *Directory) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
 	size, err := d.size()
 	if err != nil {
 		return nil, err
