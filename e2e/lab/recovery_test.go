@@ -28,7 +28,7 @@ func TestMatrixCompleteRecovery(t *testing.T) {
 func TestMatrixPointInTimeRecovery(t *testing.T) {
 	onMajors(t, func(t *testing.T, l *lab) {
 		b := l.backup(t)
-		backup := l.backupByProgram(t)
+		backup := l.backupByProgram(t, "-Ft", "-z")
 
 		atPoint := l.stop(t, func() { l.Exec(t, "select pg_create_restore_point('before Bob''s accident')") })
 		var position string
@@ -80,16 +80,6 @@ func (l *lab) betweenRows(t *testing.T, s *pgtest.Server) (at state, time string
 	t.Helper()
 	time = s.QueryString(t, "select (ts - interval '1 microsecond')::text from testlog order by ts desc offset 1 limit 1")
 	return stateAt(t, s, time), time
-}
-
-// backupByProgram is the lab's pg_basebackup in tar format.
-func (l *lab) backupByProgram(t *testing.T) (dir string) {
-	t.Helper()
-	dir = filepath.Join(pgtest.TempDir(t), "backup160213")
-	if status, stderr := run(t, "backup", "-h", l.SocketDir(), "-p", l.port(), "-U", "postgres", "-D", dir, "-Ft", "-z", "-cfast", "-N"); status != 0 {
-		t.Fatalf("exit status %d\n%s", status, stderr)
-	}
-	return dir
 }
 
 // A server that was recovered goes on on a timeline of its own, in the same

@@ -31,7 +31,13 @@ func stateOf(t *testing.T, s *pgtest.Server) state {
 func stateAt(t *testing.T, s *pgtest.Server, time string) (at state) {
 	t.Helper()
 	const sql = "select count(*), coalesce(max(ts)::text, '') from testlog where ts <= $1::text::timestamptz"
-	if err := s.Conn(t).QueryRow(context.Background(), sql, time).Scan(&at.rows, &at.last); err != nil {
+	ctx := context.Background()
+	conn, err := s.Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, sql, time).Scan(&at.rows, &at.last); err != nil {
 		t.Fatal(err)
 	}
 	return at
@@ -61,12 +67,15 @@ func run(t *testing.T, args ...string) (status int, stderr string) {
 	return cmd.ProcessState.ExitCode(), said.String()
 }
 
-// restore lays out a data directory that takes WAL from an archive, and archives
-// none itself.
+// restore lays out a data directory that takes WAL from an archive, if there is
+// one, and archives none itself.
 func (l *lab) restore(t *testing.T, archive, backup string, args ...string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(pgtest.TempDir(t), "data")
-	args = append([]string{"restore", "-N", "-D", dir, "--wal-archive", archive, "--set", "archive_mode=off"}, args...)
+	args = append([]string{"restore", "-N", "-D", dir, "--set", "archive_mode=off"}, args...)
+	if archive != "" {
+		args = append(args, "--wal-archive", archive)
+	}
 	if status, stderr := run(t, append(args, backup)...); status != 0 {
 		t.Fatalf("pgbasin %s: exit status %d\n%s", strings.Join(args, " "), status, stderr)
 	}
@@ -80,12 +89,19 @@ func (l *lab) recover(t *testing.T, backup string, args ...string) *pgtest.Serve
 	return recovered(t, l.Major(), l.restore(t, l.archive, backup, args...))
 }
 
+// startRestored starts a restored data directory, for as long as the test runs.
+func startRestored(t *testing.T, major int, dir string) *pgtest.Server {
+	t.Helper()
+	s := pgtest.StartDir(t, major, dir)
+	t.Cleanup(func() { s.Kill() }) // the time of a clean shutdown is better spent elsewhere
+	return s
+}
+
 // recovered starts a restored data directory and waits until it has left
 // recovery, on a new timeline.
 func recovered(t *testing.T, major int, dir string) *pgtest.Server {
 	t.Helper()
-	s := pgtest.StartDir(t, major, dir)
-	t.Cleanup(func() { s.Kill() }) // the time of a clean shutdown is better spent elsewhere
+	s := startRestored(t, major, dir)
 	s.WaitWritable(t)
 	if name := currentSegment(t, s); strings.HasPrefix(name, "00000001") {
 		t.Errorf("after recovery it writes to %s", name)
