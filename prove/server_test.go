@@ -1,0 +1,35 @@
+package prove_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/pgtest"
+	"github.com/pgbasin/pgbasin/prove"
+)
+
+func TestAGoodBackupHolds(t *testing.T) {
+	for _, major := range []int{10, 15, 18} {
+		s := pgtest.Start(t, major)
+		pgtest.Fill(t, s, 5<<20)
+		s.CreateTablespace(t, "elsewhere")
+		s.Exec(t, `create table moved (id int primary key, t text) tablespace elsewhere; insert into moved select i, repeat('x', 3000) from generate_series(1, 100) i`)
+		s.Exec(t, "create database \"an \"\"odd'\\ name\"")
+		o := options(t, major)
+		o.Fill = fresh(t, s, nil)
+		o.Checks = prove.Checks{Amcheck: true, Dump: true, Statements: []prove.Statement{
+			{Database: "postgres", SQL: "select count(*) = 100 from moved", Assert: true},
+			{Database: "postgres", SQL: "create table one (); drop table one; select 1", Name: "file.sql"},
+		}}
+		r := run(t, o)
+		failsOnly(t, r)
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s", text)
+		for _, name := range []string{"recovery", "amcheck postgres", "dump template1", "assert postgres: select count(*) = 100 from moved"} {
+			find(t, r, name)
+		}
+	}
+}
