@@ -197,9 +197,10 @@ func (p *Plan) checkTargets() error {
 		case errors.Is(err, os.ErrNotExist):
 		case err != nil:
 			return fmt.Errorf("could not access directory %q: %w", t.path, err)
-		case len(entries) > 0 && !debris(t.path, p.DataDir):
+		case claim.OnlyProbes(entries):
+		case !debris(t.path, p.DataDir):
 			return &claim.NotEmptyError{Path: t.path}
-		case len(entries) > 0:
+		default:
 			p.Debris = append(p.Debris, t.path)
 		}
 	}

@@ -3,12 +3,14 @@ package restore
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/internal/claim"
 )
 
 // marker is the content of the file that stands in every directory which a
@@ -43,8 +45,16 @@ func (m *marker) put(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, backupset.RestoreMarker)
-	if err := os.WriteFile(path, append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("could not write to file %q: %w", path, err)
+	f, err := os.CreateTemp(dir, claim.ProbePrefix+"*")
+	if err == nil {
+		_, err = f.Write(append(content, '\n'))
+		err = errors.Join(err, f.Close())
+		if err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("could not write file %q: %w", path, err)
 	}
 	return nil
 }

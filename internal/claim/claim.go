@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
@@ -34,6 +36,11 @@ type dir struct {
 	made string   // the uppermost directory that was made for it; "" if it was there
 	lock *os.File // held so that two cannot take the same empty directory
 }
+
+// ProbePrefix begins the names of files that are made for a moment in a
+// directory which is about to be filled. A directory that holds nothing else
+// counts as empty.
+const ProbePrefix = ".pgbasin-"
 
 // NotEmptyError says that a directory which should be filled holds something.
 type NotEmptyError struct{ Path string }
@@ -73,7 +80,7 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	}
 	// Whether files can be made here is better known before gigabytes were
 	// read or sent.
-	probe, err := os.CreateTemp(d.path, ".pgbasin-*")
+	probe, err := os.CreateTemp(d.path, ProbePrefix+"*")
 	if err != nil {
 		d.release()
 		return fmt.Errorf("could not write to directory %q: %w", d.path, err)
@@ -87,8 +94,9 @@ func (d *dir) empty(s *Set) error {
 	if err != nil {
 		return fmt.Errorf("could not access directory %q: %w", d.path, err)
 	}
-	if len(entries) == 0 {
-		return nil
+	if OnlyProbes(entries) {
+		// Who made them was killed before there was anything else.
+		return d.removeContents("")
 	}
 	if s.Leftover == nil || !s.Leftover(d.path) {
 		return &NotEmptyError{Path: d.path}
@@ -97,6 +105,11 @@ func (d *dir) empty(s *Set) error {
 		return fmt.Errorf("could not remove what is left in directory %q: %w", d.path, err)
 	}
 	return nil
+}
+
+// OnlyProbes tells whether a directory with these entries counts as empty.
+func OnlyProbes(entries []fs.DirEntry) bool {
+	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ProbePrefix) })
 }
 
 func (d *dir) removeContents(spare string) error {

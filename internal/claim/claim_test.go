@@ -92,6 +92,18 @@ func TestDebrisIsRemovedOnlyWhenItIsSaidToBeSome(t *testing.T) {
 	}
 }
 
+func TestWhatAKilledProbeLeftDoesNotCount(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, claim.ProbePrefix+"1"))
+	var s claim.Set
+	if err := s.Take("data", dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if exists(filepath.Join(dir, claim.ProbePrefix+"1")) {
+		t.Error("it is still there")
+	}
+}
+
 func TestADirectoryIsTakenOnce(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return // there the second fails at the first file
