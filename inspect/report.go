@@ -5,6 +5,8 @@ package inspect
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pgbasin/pgbasin/backupset"
@@ -39,6 +41,8 @@ type Report struct {
 	Path     string
 	Form     backupset.Form
 	Archives []backupset.Archive
+	// Incomplete says that the backup, or the restore that made it, was never finished. It is among the Problems, too.
+	Incomplete bool
 
 	Stop         lsn.LSN // where the WAL ends that the backup needs; 0 = not known
 	StopTimeline uint32
@@ -169,14 +173,23 @@ type Timeline struct {
 // Backup finds out everything about a backup. It reads all of a compressed
 // backup, and all WAL from its start on.
 //
-// The error says that something could not be read; a backup that is not
-// complete is described, not an error, as long as its archives can be read.
+// The error says that something could not be read. A backup that is not complete
+// is described, and so is one with a damaged archive as far as Peek tells.
 func Backup(ctx context.Context, s *backupset.Set, o Options) (*Report, error) {
 	d, err := s.Describe(ctx)
+	var damaged *backupset.ArchiveError
+	if errors.As(err, &damaged) && s.Path != "-" {
+		r, briefErr := Brief(ctx, s)
+		if briefErr != nil {
+			return nil, err
+		}
+		r.Problems = append(r.Problems, err.Error())
+		return r, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Description: d, Path: s.Path, Form: s.Form, Archives: s.Archives}
+	r := newReport(s, d)
 	if err := r.findStop(o.Archive); err != nil {
 		return nil, err
 	}
@@ -223,8 +236,21 @@ func Brief(ctx context.Context, s *backupset.Set) (*Report, error) {
 		return nil, err
 	}
 	d := &backupset.Description{Head: *h, Stored: s.Stored()}
-	r := &Report{Description: d, Path: s.Path, Form: s.Form, Archives: s.Archives}
+	for _, t := range h.Tablespaces {
+		if t.Where == backupset.Nowhere {
+			d.Problems = append(d.Problems, fmt.Sprintf("tablespace %d (%s) is not in the backup: it %s", t.OID, t.Location, t.Reason))
+		}
+	}
+	if s.Incomplete != nil {
+		d.Problems = append(d.Problems, s.Incomplete.Error())
+	}
+	d.Incremental = h.Label != nil && h.Label.Incremental()
+	r := newReport(s, d)
 	return r, r.findStop(nil)
+}
+
+func newReport(s *backupset.Set, d *backupset.Description) *Report {
+	return &Report{Description: d, Path: s.Path, Form: s.Form, Archives: s.Archives, Incomplete: s.Incomplete != nil}
 }
 
 // findStop finds where the backup ended, as far as that is written down.
