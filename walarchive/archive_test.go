@@ -166,3 +166,45 @@ func TestOpenSegmentAndReadHistoryReadWhatIsStored(t *testing.T) {
 		t.Errorf("missing history: %v", err)
 	}
 }
+
+func TestOpenedSegmentsTellWhetherTheyArePartialAndPlainOnesSeek(t *testing.T) {
+	dir := t.TempDir()
+	content := makeSegment(1, 5, "five")
+	for name, c := range map[string]struct {
+		content       []byte
+		partial, seek bool
+	}{
+		segmentName(1, 5):                  {content, false, true},
+		segmentName(1, 5) + ".gz":          {compress(t, codec.Gzip, content), false, false},
+		segmentName(1, 5) + ".partial":     {content[:50000], true, true},
+		segmentName(1, 5) + ".lz4.partial": {compress(t, codec.LZ4, content[:50000]), true, false},
+	} {
+		path := writeFile(t, dir, name, c.content)
+		r, err := open(t, dir).OpenSegment(1, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.(wal.PartialSegment).Partial(); got != c.partial {
+			t.Errorf("%s: partial is %v", name, got)
+		}
+		if s, ok := r.(io.Seeker); ok != c.seek {
+			t.Errorf("%s: seeker is %v", name, ok)
+		} else if ok {
+			if _, err := io.ReadFull(r, make([]byte, 100)); err != nil {
+				t.Error(err)
+			}
+			at, err := s.Seek(40, io.SeekStart)
+			head := make([]byte, 4)
+			if _, readErr := io.ReadFull(r, head); at != 40 || err != nil || readErr != nil || string(head) != "five" {
+				t.Errorf("%s: at %d is %q, %v %v", name, at, head, err, readErr)
+			}
+			rest, err := io.ReadAll(r)
+			if want := len(c.content) - 44; len(rest) != want || err != nil {
+				t.Errorf("%s: %d bytes, want %d, %v", name, len(rest), want, err)
+			}
+		}
+		if err := errors.Join(r.Close(), os.Remove(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

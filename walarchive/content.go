@@ -75,8 +75,8 @@ type content struct {
 	stored
 	header header // of segments
 
-	head []byte // what was read to see the header
-	n    int64  // bytes that Read has returned
+	head []byte // what was read of a compressed segment to see the header
+	n    int64  // how far Read is
 }
 
 func (a *Archive) content(s stored) (*content, error) {
@@ -108,16 +108,20 @@ func (c *content) begin() error {
 	case c.partial() && blank(head):
 		return errBlank
 	}
-	c.head, c.header = head, readHeader(head)
+	c.header = readHeader(head)
 	if why := c.header.check(c.walName); why != "" {
 		return c.corrupt(why)
 	}
 	if c.z != nil {
+		c.head = head
 		return nil
 	}
 	size := c.info.Size()
 	if size > c.header.segmentSize || size < c.header.segmentSize && !c.partial() {
 		return c.wrongSize(size, c.header.segmentSize)
+	}
+	if _, err := c.f.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("could not seek in file %q: %w", c.f.Name(), reason(err))
 	}
 	return nil
 }
@@ -269,7 +273,7 @@ func (a *Archive) extent(s stored) (end int64, err error) {
 // fs.ErrNotExist when there is neither. It makes an Archive a wal.Source.
 //
 // Reads fail with a *CorruptError where a whole segment is damaged or has a
-// wrong size.
+// wrong size. Of plain ones it is an io.Seeker, of all a wal.PartialSegment.
 func (a *Archive) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
 	size, err := a.SegmentSize()
 	if err != nil {
@@ -279,7 +283,32 @@ func (a *Archive) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.z == nil {
+		return plainSegment{c}, nil
+	}
 	return c, nil
+}
+
+var (
+	_ wal.Source         = (*Archive)(nil)
+	_ wal.SegmentSizer   = (*Archive)(nil)
+	_ wal.PartialSegment = (*content)(nil)
+	_ io.Seeker          = plainSegment{}
+)
+
+// Partial implements wal.PartialSegment.
+func (c *content) Partial() bool { return c.partial() }
+
+// plainSegment is a segment that can be read from anywhere.
+type plainSegment struct{ *content }
+
+func (s plainSegment) Seek(offset int64, whence int) (int64, error) {
+	at, err := s.f.Seek(offset, whence)
+	if err != nil {
+		return at, fmt.Errorf("could not seek in file %q: %w", s.f.Name(), reason(err))
+	}
+	s.n = at
+	return at, nil
 }
 
 // ReadFile returns the content of a history file or a backup history file,
