@@ -11,10 +11,10 @@ import (
 	"github.com/pgbasin/pgbasin/walarchive"
 )
 
-// historyFile returns the backup history file of a backup, or nil if the archive
+// BackupHistory returns the backup history file of a backup, or nil if the archive
 // has none. The name tells the segment that the backup starts in and how far into
 // it, so that there are few to look at.
-func historyFile(archive *walarchive.Archive, label *pgdata.BackupLabel) (*pgdata.BackupLabel, error) {
+func BackupHistory(archive *walarchive.Archive, label *pgdata.BackupLabel) (*pgdata.BackupLabel, error) {
 	listing, err := archive.List(context.Background())
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pgbasin/pgbasin/backupset"
@@ -174,17 +175,15 @@ type Timeline struct {
 // backup, and all WAL from its start on.
 //
 // The error says that something could not be read. A backup that is not complete
-// is described, and so is one with a damaged archive as far as Peek tells.
+// is described, and so is one with a damaged archive, as far as Brief does.
 func Backup(ctx context.Context, s *backupset.Set, o Options) (*Report, error) {
 	d, err := s.Describe(ctx)
-	var damaged *backupset.ArchiveError
-	if errors.As(err, &damaged) && s.Path != "-" {
+	if isBroken(s, err) {
 		r, briefErr := Brief(ctx, s)
-		if briefErr != nil {
-			return nil, err
+		if briefErr == nil && !slices.Contains(r.Problems, err.Error()) {
+			r.Problems = append(r.Problems, err.Error())
 		}
-		r.Problems = append(r.Problems, err.Error())
-		return r, nil
+		return r, briefErr
 	}
 	if err != nil {
 		return nil, err
@@ -232,10 +231,17 @@ func (r *Report) checkOwnWAL() {
 // as a whole where that can be avoided, and no WAL.
 func Brief(ctx context.Context, s *backupset.Set) (*Report, error) {
 	h, err := s.Peek(ctx)
-	if err != nil {
+	broken := isBroken(s, err)
+	if err != nil && !broken {
 		return nil, err
 	}
+	if h == nil {
+		h = new(backupset.Head)
+	}
 	d := &backupset.Description{Head: *h, Stored: s.Stored()}
+	if broken {
+		d.Problems = append(d.Problems, err.Error())
+	}
 	for _, t := range h.Tablespaces {
 		if t.Where == backupset.Nowhere {
 			d.Problems = append(d.Problems, fmt.Sprintf("tablespace %d (%s) is not in the backup: it %s", t.OID, t.Location, t.Reason))
@@ -247,6 +253,12 @@ func Brief(ctx context.Context, s *backupset.Set) (*Report, error) {
 	d.Incremental = h.Label != nil && h.Label.Incremental()
 	r := newReport(s, d)
 	return r, r.findStop(nil)
+}
+
+// isBroken tells an error that is about the backup from one of reading it.
+func isBroken(s *backupset.Set, err error) bool {
+	var damaged *backupset.ArchiveError
+	return errors.As(err, &damaged) && damaged.IsDamage() || err != nil && s.Incomplete != nil
 }
 
 func newReport(s *backupset.Set, d *backupset.Description) *Report {
@@ -265,7 +277,7 @@ func (r *Report) findStop(archive *walarchive.Archive) error {
 		return nil
 	}
 	if archive != nil {
-		l, err := historyFile(archive, r.Label)
+		l, err := BackupHistory(archive, r.Label)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/recoveryconf"
+	"github.com/pgbasin/pgbasin/walarchive"
 )
 
 // Plan is what a restore is going to do. Close it when it is not run, too.
@@ -139,7 +140,13 @@ func (p *Plan) prepare(ctx context.Context) error {
 		return err
 	}
 	p.sizes()
-	if err := p.checkWAL(ctx); err != nil {
+	var archive *walarchive.Archive
+	if p.o.WALArchive != "" {
+		if archive, err = walarchive.Open(p.o.WALArchive); err != nil {
+			return err
+		}
+	}
+	if err := p.checkWAL(ctx, archive); err != nil {
 		return err
 	}
 	if p.Version != 0 {
@@ -148,7 +155,7 @@ func (p *Plan) prepare(ctx context.Context) error {
 		}
 		p.Configuration = p.configuration(p.Version, nil)
 	}
-	if err := p.checkTarget(ctx); err != nil {
+	if err := p.checkTarget(ctx, archive); err != nil {
 		return err
 	}
 	return checkSpace(p.demands())

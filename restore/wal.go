@@ -39,14 +39,7 @@ func (e *MissingWALError) Error() string {
 // checkWAL finds out whether the WAL between start point and stop point is at
 // hand. Without an archive that can be looked at its absence is a warning: the
 // restore command may bring it, or the administrator.
-func (p *Plan) checkWAL(ctx context.Context) error {
-	var archive *walarchive.Archive
-	if p.o.WALArchive != "" {
-		var err error
-		if archive, err = walarchive.Open(p.o.WALArchive); err != nil {
-			return err
-		}
-	}
+func (p *Plan) checkWAL(ctx context.Context, archive *walarchive.Archive) error {
 	h := p.head
 	seg := h.WAL.SegmentSize
 	if seg == 0 && h.Control != nil {
