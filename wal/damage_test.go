@@ -134,7 +134,7 @@ func TestEveryBitOfAPageHeaderCounts(t *testing.T) {
 				}
 				p := b.at(tt.at + lsn.LSN(i))
 				*p ^= 1 << bit
-				err := Verify(t.Context(), b.source(), b.options(1<<20))
+				err := Verify(t.Context(), b.source(), b.options(SegmentStart(2, b.segSize)-3*8192))
 				if e := (*RecordError)(nil); !errors.As(err, &e) {
 					t.Fatalf("bit %d of byte %d of the header at %v: %v", bit, i, tt.at, err)
 				}
@@ -172,11 +172,11 @@ func TestDamageIsNamed(t *testing.T) {
 		{"another length in the next page", func(b *builder, _ []lsn.LSN, _ *memory, _ *ReaderOptions) lsn.LSN {
 			*b.at(SegmentStart(2, b.segSize) + 8192 + 16) ^= 1
 			return b.long
-		}, "invalid contrecord length", ""},
+		}, "invalid contrecord length", seg(2)},
 		{"a record that does not go on", func(b *builder, _ []lsn.LSN, _ *memory, _ *ReaderOptions) lsn.LSN {
 			*b.at(SegmentStart(2, b.segSize) + 8192 + 2) ^= infoContrecord
 			return b.long
-		}, "there is no contrecord flag", ""},
+		}, "there is no contrecord flag", seg(2)},
 		{"a page of another place", func(b *builder, _ []lsn.LSN, _ *memory, _ *ReaderOptions) lsn.LSN {
 			at := SegmentStart(3, b.segSize) + 5*8192
 			copy(b.bytes(at)[:8192], b.bytes(at - 3*8192)[:8192])
@@ -291,7 +291,7 @@ func TestDamageIsNamed(t *testing.T) {
 					t.Errorf("found at offset %d", e.Offset)
 				}
 			}
-			if !strings.Contains(e.Error(), tt.reason) || e.LSN != want || tt.seg != "" && e.Segment != tt.seg || e.Timeline != 1 {
+			if !strings.Contains(e.Error(), tt.reason) || e.LSN != want || e.Segment != tt.seg || e.Timeline != 1 {
 				t.Errorf("%v: LSN %v, segment %s; want %q, %v, %s", e, e.LSN, e.Segment, tt.reason, want, tt.seg)
 			}
 		})

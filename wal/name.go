@@ -1,5 +1,6 @@
 // Package wal knows the write-ahead log as files: how segments and history
-// files are named and where a position lies in them. It works offline.
+// files are named, where a position lies in them, and what the records in them
+// say. It works offline.
 package wal
 
 import (

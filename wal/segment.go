@@ -29,8 +29,8 @@ type segment struct {
 	err  error  // that ended the reading; handed out after what was read before
 }
 
-// openSegment opens the file that the server would read the segment from: that of the
-// newest timeline that has it, of those that begin before its end
+// openSegment opens the file that the server would read the segment from: that of
+// the newest timeline that has it, of those that begin before its end
 // (XLogFileReadAnyTLI in the server's xlogrecovery.c).
 func (r *Reader) openSegment(no uint64) error {
 	r.closeSegment()
