@@ -38,6 +38,13 @@ func lock(f *os.File) lockState {
 // removeSwept removes a file while it is locked.
 func removeSwept(_ *os.File, path string) { os.Remove(path) }
 
+// remove removes the file before it is unlocked: afterwards the name may be
+// another's.
+func (t *temp) remove() {
+	os.Remove(t.path)
+	t.Close()
+}
+
 // place gives the file its name unless there is one of that name already: then
 // the error wraps fs.ErrExist.
 func (t *temp) place(path string) error {

@@ -24,6 +24,12 @@ func removeSwept(f *os.File, path string) {
 	os.Remove(path)
 }
 
+// remove removes the file when it is closed: before, it cannot be.
+func (t *temp) remove() {
+	t.Close()
+	os.Remove(t.path)
+}
+
 // place gives the file its name unless there is one of that name already: then
 // the error wraps fs.ErrExist.
 func (t *temp) place(path string) error { return t.rename(path, windows.MOVEFILE_WRITE_THROUGH) }

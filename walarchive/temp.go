@@ -57,10 +57,7 @@ func newTemp(prefix string, mode fs.FileMode) (*temp, error) {
 func (t *temp) discard() {
 	if !t.done {
 		t.done = true
-		// While it is open nobody takes the name for an abandoned one.
-		os.Remove(t.path)
-		t.Close()
-		os.Remove(t.path) // where an open file cannot be removed
+		t.remove()
 	}
 }
 

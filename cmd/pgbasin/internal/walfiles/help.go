@@ -53,7 +53,9 @@ NAME and PATH are what the server gives for %f and %p:
 
 The archive is one that pgbasin wal-push, pgbasin receive, pg_receivewal or cp has
 filled. A segment may be plain or compressed (.gz, .lz4, .zst). What there is of
-it as NAME.partial is taken if there is nothing else.
+it as NAME.partial is taken if there is nothing else, and filled up with zeroes.
+PATH may be a full path, too. It may not have ".." in it, and what is there may
+be nothing but a file, which is replaced.
 
 Exit status: 0 the file is at PATH; 1 the archive does not have it, without a
 message. Others make the server stop, instead of ending recovery there:
