@@ -18,6 +18,8 @@
 //	zstd from 10 on             39          76             37
 //	zstd, long, level 3         59          86             27
 //
-// A Reader holds 1 MiB and what the format asks for: another MiB for gzip, twice the block size for LZ4 (at most 4 MiB, and 8 MiB in the legacy
-// format), the window for Zstandard, which is refused if it is larger than 128 MiB.
+// A Reader holds 1 MiB and what the format asks for: nothing more for gzip, twice the block size for LZ4 (at most 4 MiB, and 8 MiB in the legacy
+// format). For Zstandard, frames that say that their content has up to 1 MiB, as a Writer's have, are decompressed on all processors, 8 at most:
+// that takes about 1 MiB for each and for two more, 3 MiB if the frames are made to take it. A larger frame takes its window, which is refused if
+// it is larger than 128 MiB, and is decompressed by one processor, as are gzip and LZ4.
 package codec

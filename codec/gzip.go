@@ -1,13 +1,12 @@
 package codec
 
 import (
-	"bufio"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/pgzip"
 )
 
 const (
@@ -78,69 +77,145 @@ func (e *gzipEncoder) encode(dst []byte, b *block) ([]byte, error) {
 	return dst, err
 }
 
-// gzipReader reads one member after the other, each decompressed ahead of the reader by pgzip. That package could do so by itself, but
-// takes an input that ends inside the header of a further member for complete.
+// gzipReader reads one member after the other.
 type gzipReader struct {
-	br *bufio.Reader
-	z  *pgzip.Reader
+	*inflater
+	sum  uint32 // CRC of the member's content so far
+	size uint64 // and its length
 }
 
-// What pgzip decompresses ahead, in blocks of so many bytes.
-const (
-	gzipAhead      = 256 << 10
-	gzipAheadCount = 4
+var (
+	errGzipHeader  = errors.New("invalid gzip header")
+	errGzipTrailer = errors.New("checksum or length of the gzip member is wrong")
 )
 
-func openGzip(br *bufio.Reader) (io.ReadCloser, error) {
-	z := &gzipReader{br: br}
-	return z, z.member()
-}
-
-// member begins the next member, which must be there. The buffers of the one before are used again: an input may be nothing but the
-// beginnings of members.
-func (z *gzipReader) member() (err error) {
-	if z.z == nil {
-		z.z, err = pgzip.NewReaderN(z.br, gzipAhead, gzipAheadCount)
-	} else {
-		err = z.z.Reset(z.br)
-	}
-	if err != nil {
-		z.z = nil
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
+// gunzip fills pieces with 32 KiB of what came before, as far as distances may reach back, and what follows it.
+func gunzip(src io.Reader, out *pieces) error {
+	z := gzipReader{inflater: newInflater(src)}
+	if err := z.header(); err != nil {
 		return err
 	}
-	z.z.Multistream(false)
+	var window []byte // the end of the piece before
+	for {
+		p := out.get()
+		if p == nil {
+			return nil
+		}
+		if p.buf == nil {
+			p.buf = make([]byte, gzipWindow+readChunk+inflateRoom)
+		}
+		start := copy(p.buf, window)
+		n, err := z.members(p.buf, start)
+		p.data = p.buf[start:n]
+		window = p.buf[max(0, n-gzipWindow):n]
+		out.put(p)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// members decompresses into buf from n on until little room is left. It ends with io.EOF behind the last member.
+func (z *gzipReader) members(buf []byte, n int) (int, error) {
+	base := 0
+	if z.size < uint64(n) { // what is before is another member's
+		base = n - int(z.size)
+	}
+	for {
+		end, err := z.inflate(buf, base, n)
+		z.sum = crc32.Update(z.sum, crc32.IEEETable, buf[n:end])
+		z.size += uint64(end - n)
+		n = end
+		if err != io.EOF {
+			return n, err
+		}
+		if err := z.trailer(); err != nil {
+			return n, err
+		}
+		if err := z.more(1); err != nil {
+			return n, err
+		}
+		if z.pos >= z.end {
+			return n, io.EOF
+		}
+		if err := z.header(); err != nil {
+			return n, err
+		}
+		base = n
+	}
+}
+
+// header reads the header of a member (RFC 1952, 2.3).
+func (z *gzipReader) header() error {
+	const (
+		withCRC     = 1 << 1
+		withExtra   = 1 << 2
+		withName    = 1 << 3
+		withComment = 1 << 4
+		reserved    = 0xe0
+	)
+	var h [10]byte
+	sum := uint32(0)
+	read := func(b []byte) (err error) {
+		for i := range b {
+			if b[i], err = z.readByte(); err != nil {
+				return err
+			}
+		}
+		sum = crc32.Update(sum, crc32.IEEETable, b)
+		return nil
+	}
+	if err := read(h[:]); err != nil {
+		return err
+	}
+	flags := h[3]
+	if h[0] != 0x1f || h[1] != 0x8b || h[2] != 8 || flags&reserved != 0 {
+		return errGzipHeader
+	}
+	if flags&withExtra != 0 {
+		if err := read(h[:2]); err != nil {
+			return err
+		}
+		for n := binary.LittleEndian.Uint16(h[:]); n > 0; n-- {
+			if err := read(h[:1]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, text := range []byte{withName, withComment} {
+		if flags&text == 0 {
+			continue
+		}
+		for h[0] = 1; h[0] != 0; {
+			if err := read(h[:1]); err != nil {
+				return err
+			}
+		}
+	}
+	if flags&withCRC != 0 {
+		want := uint16(sum)
+		if err := read(h[:2]); err != nil {
+			return err
+		}
+		if binary.LittleEndian.Uint16(h[:]) != want {
+			return errGzipHeader
+		}
+	}
+	z.sum, z.size = 0, 0
+	z.reset()
 	return nil
 }
 
-func (z *gzipReader) Read(p []byte) (int, error) {
-	for {
-		if z.z == nil {
-			return 0, io.ErrUnexpectedEOF // a further member did not begin well
-		}
-		n, err := z.z.Read(p)
-		if n > 0 || err != io.EOF {
-			if err == io.EOF {
-				err = nil // comes again
-			}
-			return n, err
-		}
-		if _, err := z.br.Peek(1); err != nil {
-			return 0, err
-		}
-		if err := z.member(); err != nil {
-			return 0, err
+func (z *gzipReader) trailer() error {
+	var t [8]byte
+	for i := range t {
+		var err error
+		if t[i], err = z.readByte(); err != nil {
+			return err
 		}
 	}
-}
-
-func (z *gzipReader) Close() error {
-	if z.z == nil {
-		return nil
+	if binary.LittleEndian.Uint32(t[:]) != z.sum || binary.LittleEndian.Uint32(t[4:]) != uint32(z.size) {
+		return errGzipTrailer
 	}
-	err := z.z.Close()
-	z.z = nil
-	return err
+	return nil
 }

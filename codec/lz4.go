@@ -79,6 +79,6 @@ func (e *lz4Encoder) encode(dst []byte, b *block) ([]byte, error) {
 	return dst[:at+4+n], nil
 }
 
-func openLZ4(br *bufio.Reader) (io.ReadCloser, error) {
-	return io.NopCloser(lz4.NewReader(br)), nil
+func unlz4(src io.Reader, out *pieces) error {
+	return out.fill(lz4.NewReader(bufio.NewReaderSize(src, readCompress)))
 }

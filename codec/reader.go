@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -15,24 +14,17 @@ import (
 type Reader struct {
 	name Algorithm
 	src  *source
-	open func(*bufio.Reader) (io.ReadCloser, error)
+	run  func(io.Reader, *pieces) error
 	out  int64  // decompressed bytes passed on
-	cur  []byte // the rest of buf
-	buf  []byte // the chunk being passed on
+	cur  []byte // the rest of the current piece
+	held *piece // the current piece
 	err  error
 
-	chunks chan chunk // decompressed, in order; nil before the first Read
-	free   chan []byte
-	stop   chan struct{}
-}
-
-type chunk struct {
-	data []byte
-	err  error // what comes after data
+	pieces *pieces // nil before the first Read
 }
 
 const (
-	readAhead    = 3         // chunks
+	readAhead    = 3         // pieces
 	readChunk    = 256 << 10 // bytes, decompressed
 	readCompress = 128 << 10 // bytes, compressed
 )
@@ -47,11 +39,11 @@ func NewReader(r io.Reader, a Algorithm) (*Reader, error) {
 	switch a {
 	case None:
 	case Gzip:
-		z.open = openGzip
+		z.run = gunzip
 	case LZ4:
-		z.open = openLZ4
+		z.run = unlz4
 	case Zstd:
-		z.open = openZstd
+		z.run = unzstd
 	default:
 		return nil, fmt.Errorf("unknown compression algorithm %d", int(a))
 	}
@@ -59,7 +51,7 @@ func NewReader(r io.Reader, a Algorithm) (*Reader, error) {
 }
 
 func (z *Reader) Read(p []byte) (int, error) {
-	if z.open == nil {
+	if z.run == nil {
 		if z.err != nil {
 			return 0, z.err
 		}
@@ -81,7 +73,7 @@ func (z *Reader) Read(p []byte) (int, error) {
 
 // WriteTo passes everything on to w without copying, in pieces of up to 256 KiB.
 func (z *Reader) WriteTo(w io.Writer) (n int64, err error) {
-	if z.open == nil {
+	if z.run == nil {
 		if z.err != nil {
 			return 0, z.err
 		}
@@ -110,85 +102,37 @@ func (z *Reader) WriteTo(w io.Writer) (n int64, err error) {
 func (z *Reader) Close() error {
 	if z.err != errReaderClosed {
 		z.err = errReaderClosed
-		if z.chunks != nil {
-			close(z.stop)
-			for range z.chunks { // until the goroutine has ended
-			}
+		if z.pieces != nil {
+			z.pieces.abandon()
 		}
-		z.cur, z.buf, z.free = nil, nil, nil
+		z.cur, z.held, z.pieces = nil, nil, nil
 	}
 	return nil
 }
 
 var errReaderClosed = errors.New("read from a closed decompressor")
 
-// next makes the next chunk the current one.
+// next makes the next piece the current one.
 func (z *Reader) next() error {
 	if z.err != nil {
 		return z.err
 	}
-	if z.chunks == nil {
-		z.start()
+	if z.pieces == nil {
+		z.pieces = newPieces(z.name)
+		go z.pieces.run(z.src, z.run)
 	}
-	if z.buf != nil {
-		z.free <- z.buf
-		z.buf = nil
+	if z.held != nil {
+		z.pieces.free <- z.held
 	}
-	c := <-z.chunks
-	z.buf, z.cur = c.data, c.data
-	if c.err != nil {
-		z.err = z.describe(c.err, z.out+int64(len(c.data)))
-		if len(c.data) == 0 {
+	z.held = z.pieces.next()
+	z.cur = z.held.data
+	if err := z.held.err; err != nil {
+		z.err = z.describe(err, z.out+int64(len(z.cur)))
+		if len(z.cur) == 0 {
 			return z.err
 		}
 	}
 	return nil
-}
-
-// start starts the goroutine that decompresses ahead.
-func (z *Reader) start() {
-	z.chunks = make(chan chunk, readAhead)
-	z.free = make(chan []byte, readAhead)
-	z.stop = make(chan struct{})
-	for range readAhead {
-		z.free <- nil
-	}
-	go func() {
-		defer close(z.chunks)
-		br := bufio.NewReaderSize(z.src, readCompress)
-		if _, err := br.Peek(1); err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			z.chunks <- chunk{err: err}
-			return
-		}
-		dec, err := z.open(br)
-		if err != nil {
-			z.chunks <- chunk{err: err}
-			return
-		}
-		defer dec.Close()
-		for err == nil {
-			var buf []byte
-			select {
-			case <-z.stop:
-				return
-			case buf = <-z.free:
-			}
-			if buf == nil {
-				buf = make([]byte, readChunk)
-			}
-			var n int
-			buf = buf[:readChunk]
-			for n < len(buf) && err == nil {
-				var m int
-				m, err = dec.Read(buf[n:])
-				n += m
-			}
-			z.chunks <- chunk{buf[:n], err} // there are no more chunks than it holds
-		}
-	}()
 }
 
 // describe makes an error of the decoder one for the caller. out is the number of decompressed bytes before it.

@@ -1,9 +1,6 @@
 package codec
 
 import (
-	"bufio"
-	"io"
-
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -55,15 +52,4 @@ func (e zstdEncoder) encode(dst []byte, b *block) ([]byte, error) {
 		return dst, nil
 	}
 	return e.z.EncodeAll(b.data(), dst), nil
-}
-
-// zstdMaxWindow is the largest window that the zstd command and PostgreSQL accept unless told otherwise.
-const zstdMaxWindow = 128 << 20
-
-func openZstd(br *bufio.Reader) (io.ReadCloser, error) {
-	z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxWindow))
-	if err != nil {
-		return nil, err
-	}
-	return z.IOReadCloser(), nil
 }
