@@ -71,7 +71,7 @@ func (m *meter) archiveDone() {
 func (m *meter) finish() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.p.Finished = true
+	m.p.Finished, m.p.File = true, ""
 	if m.report != nil {
 		m.report(m.p)
 	}

@@ -126,6 +126,12 @@ func (p *Plan) prepare(ctx context.Context) error {
 			return &IncrementalError{p.set.Path, h.Label.IncrementalFromLSN}
 		}
 	}
+	if p.Version != 0 {
+		if err := p.checkVersion(p.Version); err != nil {
+			return err
+		}
+		p.Configuration = p.configuration(p.Version, nil)
+	}
 	p.Start, p.Timeline, _ = h.Start()
 	p.Stop, _, _ = h.Stop()
 	p.Verify = !p.o.NoVerify && (h.Manifest != nil || p.set.Form == backupset.Tar)
@@ -148,12 +154,6 @@ func (p *Plan) prepare(ctx context.Context) error {
 	}
 	if err := p.checkWAL(ctx, archive); err != nil {
 		return err
-	}
-	if p.Version != 0 {
-		if err := p.checkVersion(p.Version); err != nil {
-			return err
-		}
-		p.Configuration = p.configuration(p.Version, nil)
 	}
 	if err := p.checkTarget(ctx, archive); err != nil {
 		return err
