@@ -1,6 +1,11 @@
 package backupset
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
 
 // NotBackupError says that a path leads to something else than a backup.
 type NotBackupError struct {
@@ -46,3 +51,10 @@ func (e *ArchiveError) Error() string {
 // Unwrap returns the reason: a *tarstream.FormatError, an error of codec or of
 // the operating system.
 func (e *ArchiveError) Unwrap() error { return e.Err }
+
+// IsDamage tells that what was read is wrong, not that it could not be read.
+func (e *ArchiveError) IsDamage() bool {
+	var path *fs.PathError
+	var errno syscall.Errno
+	return !errors.As(e.Err, &path) && !errors.As(e.Err, &errno)
+}

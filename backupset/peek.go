@@ -24,6 +24,8 @@ import (
 // beginning if a server or pgbasin made it and the version is told by the manifest or by another archive; otherwise it
 // reads as far as it has to, which for a compressed tar that was made by hand is to the end. Of standard input it sees the
 // first MiB, which Read passes on again.
+//
+// With an *ArchiveError there is also a Head: what was seen before the damage.
 func (s *Set) Peek(ctx context.Context) (*Head, error) {
 	if s.head != nil {
 		return s.head, nil
@@ -44,7 +46,8 @@ func (s *Set) Peek(ctx context.Context) (*Head, error) {
 	default:
 		err = s.peekTar(ctx, h)
 	}
-	if err != nil {
+	var damaged *ArchiveError
+	if err != nil && !errors.As(err, &damaged) {
 		return nil, err
 	}
 	s.judgeManifest(h)
@@ -53,6 +56,9 @@ func (s *Set) Peek(ctx context.Context) (*Head, error) {
 	}
 	if h.Version == 0 && h.Control != nil {
 		h.Version, _ = h.Control.Version()
+	}
+	if err != nil {
+		return h, err
 	}
 	s.head = h
 	return h, nil
@@ -182,6 +188,7 @@ func (s *Set) peekTar(ctx context.Context, h *Head) error {
 	}
 	all := err == nil
 	if err != nil && err != errEnough {
+		s.filled(v, h, false) // what can be told; the damage is what is reported
 		return err
 	}
 	s.place = &v.at

@@ -190,6 +190,22 @@ func TestTheWindowIsWhatTheServerWrote(t *testing.T) {
 		t.Errorf("by record: %+v, %+v", r, r.Window)
 	}
 
+	// What is damaged behind the beginning is found, too.
+	broken := filepath.Join(fetched, "base.tar.gz")
+	content, err := os.ReadFile(broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		content[len(content)/2+i] ^= 0xff
+	}
+	if err := os.WriteFile(broken, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := report(t, fetched, archive); r.Complete() || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], broken) || r.Label == nil || r.Version != 150000 {
+		t.Errorf("a damaged backup: %q", r.Problems)
+	}
+
 	reach(t, archive, results[none], first, second, xid, at)
 	gap(t, none, archive, results[none], 1)
 	gap(t, none, archive, results[none], 2)
