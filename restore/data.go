@@ -86,11 +86,16 @@ func (d *dataDirectory) open(first *tarstream.Header) error {
 		}
 	}
 	if p.hasWALArchive() {
-		// Its files may arrive before the directory's own entry.
+		// Its files may arrive before the directories' own entries.
 		if err := d.makeWALDirectory("pg_wal"); err != nil {
 			return err
 		}
+		status := filepath.Join(p.DataDir, "pg_wal", "archive_status")
+		if _, err := claim.MakeAll(status, r.dirMode); err != nil {
+			return fmt.Errorf("could not create directory %q: %w", status, err)
+		}
 	}
+	close(r.ready)
 	var err error
 	d.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
 		Dir: p.DataDir, Mounts: mounts, Link: d.link, Exists: d.exists,

@@ -49,7 +49,7 @@ func (p *Plan) Run(ctx context.Context) (*Result, error) {
 	}
 	defer p.Close()
 	began := time.Now()
-	r := &run{p: p, o: &p.o, modesKnown: make(chan struct{}), unlisted: manifest.NewRecorder(nil)}
+	r := &run{p: p, o: &p.o, ready: make(chan struct{}), unlisted: manifest.NewRecorder(nil)}
 	r.dirs.Spare = backupset.RestoreMarker
 	r.dirs.Leftover = func(dir string) bool { return debris(dir, p.DataDir) }
 	err := r.run(ctx)
@@ -82,7 +82,9 @@ type run struct {
 	// Modes are those of the backup's own files: with access for the group or
 	// without. The data directory's first member tells.
 	dirMode, fileMode fs.FileMode
-	modesKnown        chan struct{}
+	// ready is closed when the modes are known and the other archives can be
+	// restored beside the data directory's.
+	ready chan struct{}
 
 	meter        *meter
 	recorder     *manifest.Recorder   // of the files that a manifest lists
@@ -196,7 +198,7 @@ func (r *run) read(ctx context.Context, a *backupset.Archive) error {
 		return r.data.read(ctx, a)
 	}
 	select {
-	case <-r.modesKnown:
+	case <-r.ready:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -214,7 +216,6 @@ func (r *run) setModes(first fs.FileMode) error {
 			return fmt.Errorf("could not set permissions on directory %q: %w", t.path, err)
 		}
 	}
-	close(r.modesKnown)
 	return nil
 }
 
