@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"os"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +21,10 @@ const (
 	// partSize is how much of a large file one goroutine reads, so that the last
 	// file does not keep only one of them busy. It is a multiple of readSize.
 	partSize = 64 << 20
+	// maxBatch is how many small files are handed to a goroutine at once, and
+	// batchSize how many bytes.
+	maxBatch  = 64
+	batchSize = 1 << 20
 )
 
 // file is one whose content is compared with the manifest.
@@ -50,17 +53,19 @@ func (v *verifier) readFiles(ctx context.Context) error {
 	v.read(0)
 	group, ctx := errgroup.WithContext(ctx)
 	jobs := v.o.jobs()
-	parts := make(chan part, 4*jobs)
+	batches := make(chan []part, 2*jobs)
 	group.Go(func() error {
-		defer close(parts)
-		return v.listFiles(ctx, parts)
+		defer close(batches)
+		return v.listFiles(ctx, batches)
 	})
 	for range jobs {
 		group.Go(func() error {
 			w := &reader{v: v, buf: make([]byte, readSize)}
-			for p := range parts {
-				if err := w.readPart(ctx, p); err != nil {
-					return err
+			for batch := range batches {
+				for _, p := range batch {
+					if err := w.readPart(ctx, p); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -73,8 +78,20 @@ func (v *verifier) readFiles(ctx context.Context) error {
 	return nil
 }
 
-// listFiles sends the parts of all files that are to be read.
-func (v *verifier) listFiles(ctx context.Context, parts chan<- part) error {
+// listFiles sends the parts of all files that are to be read, many small ones at
+// once.
+func (v *verifier) listFiles(ctx context.Context, batches chan<- []part) error {
+	var batch []part
+	var size int64
+	send := func() error {
+		select {
+		case batches <- batch:
+			batch, size = make([]part, 0, maxBatch), 0
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	_, err := v.eachFile(func(m *manifest.File) error {
 		said, flags := v.index.find(m.Path)
 		switch {
@@ -95,15 +112,19 @@ func (v *verifier) listFiles(ctx context.Context, parts chan<- part) error {
 		}
 		f.left.Store(int32(f.parts))
 		for i := range f.parts {
-			select {
-			case parts <- part{f, i}:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			batch, size = append(batch, part{f, i}), size+min(said.size, partSize)
+			if len(batch) == maxBatch || size >= batchSize {
+				if err := send(); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return send()
 }
 
 // reader is one goroutine that reads files.
@@ -143,19 +164,14 @@ func (w *reader) sumPart(ctx context.Context, p part) error {
 	unreadable := func(action string, err error) error {
 		return &Problem{Kind: Unreadable, Path: p.path, Err: systemError(err), action: action}
 	}
-	f, err := os.Open(w.v.dir + "/" + p.path)
+	f, err := openSource(w.v.dir + "/" + p.path)
 	if err != nil {
 		return unreadable("could not open file", err)
 	}
-	defer f.Close()
+	defer f.close()
 	from, to := int64(p.number)*partSize, int64(math.MaxInt64)
 	if p.number < p.parts-1 {
 		to = from + partSize
-	}
-	if from > 0 {
-		if _, err := f.Seek(from, io.SeekStart); err != nil {
-			return unreadable("could not read file", err)
-		}
 	}
 	var sum hash.Hash
 	if p.sum && p.crcs == nil {
@@ -168,7 +184,7 @@ func (w *reader) sumPart(ctx context.Context, p part) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		n, err := f.Read(w.buf[:min(int64(len(w.buf)), to-at)])
+		n, err := f.readAt(w.buf[:min(int64(len(w.buf)), to-at)], at)
 		b := w.buf[:n]
 		switch {
 		case sum != nil:

@@ -22,8 +22,8 @@ type result struct {
 	Bytes            int64         `json:"bytes"`                       // that were compared with checksums
 	WAL              []walResult   `json:"wal"`
 	Pages            *pagesResult  `json:"pages,omitempty"` // with --checksums
-	Problems         []problemLine `json:"problems"`      // the first 1000
-	ProblemCount     int64         `json:"problem_count"` // of all
+	Problems         []problemLine `json:"problems"`        // the first 1000
+	ProblemCount     int64         `json:"problem_count"`   // of all
 }
 
 type walResult struct {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
@@ -32,8 +33,15 @@ func Run(p *program.Program) int {
 		ctx, stop = p.Interrupts(ctx, func() {})
 	}
 	defer stop()
+	if _, set := p.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
 	return (&run{p: p, o: o}).run(ctx)
 }
+
+// gcPercent keeps the memory for a manifest of a million files well below 64 MiB.
+// Most of what lives has no pointers, so that collecting often costs little.
+const gcPercent = 25
 
 // run connects the options with the library.
 type run struct {
