@@ -48,11 +48,11 @@ func deflated(t testing.TB, level int, data []byte) []byte {
 // inflateSamples are inputs that make all kinds of blocks, matches of all lengths and distances, and codes of all lengths.
 func inflateSamples() map[string][]byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 200_000)
+	noise := make([]byte, 70_000)
 	for i := range noise {
 		noise[i] = byte(rnd.Uint32())
 	}
-	skewed := make([]byte, 300_000) // symbols as rare as codes of 15 bits
+	skewed := make([]byte, 50_000) // symbols as rare as codes of 15 bits
 	for i := range skewed {
 		b := byte(0)
 		for rnd.IntN(2) == 0 && b < 200 {
@@ -61,7 +61,7 @@ func inflateSamples() map[string][]byte {
 		skewed[i] = b
 	}
 	var matches []byte
-	for distance := 1; distance < 300; distance++ {
+	for distance := 1; distance < 300; distance += 1 + distance/20 {
 		unit := noise[:distance]
 		for n := range 5 {
 			matches = append(matches, bytes.Repeat(unit, n)...)
@@ -69,8 +69,8 @@ func inflateSamples() map[string][]byte {
 		}
 	}
 	return map[string][]byte{
-		"nothing": nil, "one byte": {7}, "zeroes": make([]byte, 1_000_000), "noise": noise, "skewed": skewed, "matches": matches,
-		"pages": pages(1 << 20), "far": append(append(noise[:32768:32768], noise[:32768]...), noise[:1000]...),
+		"nothing": nil, "one byte": {7}, "zeroes": make([]byte, 100_000), "noise": noise, "skewed": skewed, "matches": matches,
+		"pages": pages(100_000), "far": append(append(noise[:32768:32768], noise[:32768]...), noise[:1000]...),
 	}
 }
 
@@ -79,13 +79,16 @@ func TestInflateAgreesWithWhatWasCompressed(t *testing.T) {
 		for _, level := range []int{-2, 0, 1, 6, 9} {
 			z := deflated(t, level, data)
 			for _, piece := range []int{1, 1000, 256 << 10} {
-				if piece == 1 && len(data) > 100_000 && level != 6 {
+				if piece == 1 && level != 6 {
 					continue
 				}
 				got, err := inflateAll(bytes.NewReader(z), piece)
 				if err != io.EOF || !bytes.Equal(got, data) {
 					t.Fatalf("%s, level %d, pieces of %d: %d bytes of %d, %v", name, level, piece, len(got), len(data), err)
 				}
+			}
+			if level == 0 {
+				continue
 			}
 			if got, err := inflateAll(iotest.OneByteReader(bytes.NewReader(z)), 5000); err != io.EOF || !bytes.Equal(got, data) {
 				t.Fatalf("%s, level %d, byte by byte: %d bytes of %d, %v", name, level, len(got), len(data), err)
