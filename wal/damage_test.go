@@ -84,12 +84,14 @@ func TestEveryBitOfARecordCounts(t *testing.T) {
 	// One within a page, one that goes on over a page's end, and one whose header does.
 	var chosen [3]lsn.LSN
 	for i, at := range records[:len(records)-1] {
-		switch room := 8192 - at%8192; {
-		case room > 4000:
+		room, size := 8192-at%8192, records[i+1]-at
+		switch {
+		case size > 150:
+		case chosen[0] == 0 && room > 4000:
 			chosen[0] = at
-		case room < recordHeaderSize:
+		case chosen[2] == 0 && room < recordHeaderSize:
 			chosen[2] = at
-		case room < 100 && records[i+1]/8192 == at/8192+1:
+		case chosen[1] == 0 && room > recordHeaderSize && records[i+1]/8192 == at/8192+1:
 			chosen[1] = at
 		}
 	}
