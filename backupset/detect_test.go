@@ -248,3 +248,16 @@ type failing struct{}
 func (failing) Member(*tarstream.Header) error { return nil }
 func (failing) Content([]byte) error           { return io.ErrNoProgress }
 func (failing) EndMember() error               { return nil }
+
+func TestAnIncrementalBackupIsToldByItsLabelAndItsFiles(t *testing.T) {
+	for name, members := range map[string][]tar.Header{
+		"label": {member("backup_label", label+"INCREMENTAL FROM LSN: 0/1000028\nINCREMENTAL FROM TLI: 1\n"), member("tablespace_map", ""), member("PG_VERSION", "18\n")},
+		"files": {member("backup_label", label), member("tablespace_map", ""), member("PG_VERSION", "18\n"), member("base/1/INCREMENTAL.1259", "x")},
+	} {
+		path := filepath.Join(t.TempDir(), "it")
+		write(t, path, gzipped(t, tarOf(t, members...)))
+		if d := describe(t, open(t, path)); !d.Incremental || d.Version != 180000 {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}

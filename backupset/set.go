@@ -92,7 +92,8 @@ type Options struct {
 	// AllowIncomplete opens what an unfinished backup or restore left behind:
 	// Set.Incomplete says so then. Without it Open returns an *IncompleteError.
 	AllowIncomplete bool
-	// Note is told what is odd and left out, or does no harm. It may be nil.
+	// Note is told what is odd and left out, or does no harm. It may be nil;
+	// Reads at the same time call it at the same time.
 	Note func(message string)
 	// Progress is told how many more bytes were taken from storage, compressed
 	// as they are there. It may be nil; Reads at the same time call it at the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -431,5 +432,76 @@ func TestTimelinesAreFollowedAsTheServerDoes(t *testing.T) {
 	w = report(t, stored, archive).Window
 	if w.Timeline != 1 && w.Timelines[1].End > w.Timelines[1].SwitchAt || len(w.Gaps) == 0 || w.Gaps[len(w.Gaps)-1].Timeline != 2 {
 		t.Errorf("without the first segment of timeline 2: %+v", w)
+	}
+}
+
+// TestTheWindowOnOtherVersions has a server without manifests, and the newest.
+func TestTheWindowOnOtherVersions(t *testing.T) {
+	for _, major := range []int{10, 18} {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			dir := pgtest.TempDir(t)
+			archive := filepath.Join(dir, "archive")
+			if err := os.Mkdir(archive, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(archive, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			s := pgtest.Start(t, major, archiving(archive))
+			s.Exec(t, "create table t (n int)")
+			stored := filepath.Join(dir, "stored")
+			result := tars(t, s, stored, codec.Gzip, basebackup.WALStream)
+			point := restorePoint(t, s, "here")
+			s.Exec(t, "insert into t values (1)")
+			archived(t, s)
+
+			set, err := backupset.Open(stored, backupset.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			brief, err := inspect.Brief(t.Context(), set)
+			if err != nil || brief.Version.Major() != fmt.Sprint(major) || brief.All {
+				t.Errorf("brief: %+v, %v", brief, err)
+			}
+			set.Close()
+			by := inspect.Manifest
+			if major < 13 {
+				by = inspect.HistoryFile
+			}
+			r := report(t, stored, archive)
+			w := r.Window
+			if !r.Complete() || r.Stop != result.Stop || r.StopBy != by || w.Consistent != result.Stop || len(w.RestorePoints) != 1 || w.RestorePoints[0].LSN != point || w.Newest.LSN == 0 || w.Broken {
+				t.Errorf("%+v, %+v", r, w)
+			}
+			if r := report(t, stored, ""); r.Stop != result.Stop || !r.OwnWAL || r.Window.Consistent != result.Stop {
+				t.Errorf("alone: %+v, %+v", r, r.Window)
+			}
+
+			// The copy of a cluster that was shut down is consistent from its last checkpoint on.
+			if err := s.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			cold := filepath.Join(dir, "cold")
+			if out, err := exec.Command("cp", "-R", s.DataDir(), cold).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			r = report(t, cold, archive)
+			if w := r.Window; !r.Complete() || r.Label != nil || !r.ByHand || r.StopBy != inspect.ControlFile || w == nil || w.Start != r.Control.Redo || w.Consistent != w.Start || w.Last < w.Start {
+				t.Errorf("cold copy: %+v, %+v", r, w)
+			}
+		})
+	}
+}
+
+func TestABackupFromAStandbyWithoutManifestEndsWherePgControlSays(t *testing.T) {
+	primary := pgtest.Start(t, 10)
+	standby := pgtest.StartStandby(t, primary)
+	primary.Exec(t, "create table t as select generate_series(1, 1000) n")
+	standby.CatchUp(t, primary)
+	stored := filepath.Join(t.TempDir(), "stored")
+	result := tars(t, standby, stored, codec.None, basebackup.WALStream)
+	r := report(t, stored, "")
+	if r.Label.From != "standby" || r.StopBy != inspect.ControlFile || r.Stop == 0 || r.Stop > result.Stop || !r.OwnWAL || r.Window.Consistent != r.Stop {
+		t.Errorf("%+v, %+v, want stop %v", r, r.Window, result.Stop)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/inspect"
 	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // describe is a backup for people to read.
@@ -30,8 +31,9 @@ func describe(r *inspect.Report) string {
 		t.line("method", "%s", methodOf(r))
 		t.line("type", "%s", typeOf(r))
 		t.line("start time", "%s", l.StartTimeText)
-	} else {
-		t.line("label", "none: the copy of a cluster that was not running")
+	} else if c := r.Control; c != nil && (c.State == pgdata.ShutDown || c.State == pgdata.ShutDownInRecovery) {
+		t.line("method", "copied by hand, of a cluster that was shut down")
+		t.line("start LSN", "%v on timeline %d", c.Redo, c.Timeline)
 	}
 	if pos, tli, ok := r.Start(); ok {
 		t.line("start LSN", "%v on timeline %d", pos, tli)
