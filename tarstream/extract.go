@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // ExtractOptions say where and how an Extractor makes files.
@@ -35,7 +38,14 @@ type ExtractOptions struct {
 	// Writeback asks the operating system to start writing large files to disk
 	// while they are extracted, which leaves less to do for a later sync.
 	Writeback bool
+	// Sync makes each file durable, in a few goroutines, while the next ones are
+	// written. What is left to sync is the directories.
+	Sync bool
 }
+
+// syncers is how many files are synced at the same time. Most of an fsync is
+// waiting for the device, and file systems commit concurrent ones together.
+const syncers = 8
 
 // Extractor is a Visitor that makes files below a directory. Nothing is made
 // outside of it and of the Mounts, whatever the archive holds: names are
@@ -44,8 +54,8 @@ type ExtractOptions struct {
 // of all. Modification times and owners
 // are not restored.
 //
-// Files are written and closed, not synced. Errors stay; those about files are a
-// *FileError.
+// Files are written and closed, and synced only with ExtractOptions.Sync. Errors
+// stay; those about files are a *FileError.
 type Extractor struct {
 	opt  ExtractOptions
 	dirs dirCache
@@ -55,6 +65,8 @@ type Extractor struct {
 	name   string
 	toCome int64 // bytes of the member that Content did not bring yet
 	out    fileWriter
+	syncs  errgroup.Group
+	failed atomic.Bool // one of syncs
 }
 
 // NewExtractor opens opt.Dir. Close releases it.
@@ -67,6 +79,7 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 	}
 	e := &Extractor{opt: opt}
 	e.out.writeback = opt.Writeback
+	e.syncs.SetLimit(syncers)
 	if err := e.dirs.open(opt.Dir, opt.Mounts); err != nil {
 		return nil, err
 	}
@@ -74,7 +87,7 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 }
 
 // Close releases what the Extractor holds open and returns the error that it
-// stopped at, if any. It is an error if the last member was not complete; its
+// stopped at, if any. It waits for files that are being synced. It is an error if the last member was not complete; its
 // file stays as it is.
 func (e *Extractor) Close() error {
 	if e.err == os.ErrClosed {
@@ -87,6 +100,9 @@ func (e *Extractor) Close() error {
 		if err == nil {
 			err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
 		}
+	}
+	if syncErr := e.syncs.Wait(); err == nil {
+		err = syncErr
 	}
 	e.dirs.close()
 	e.out.buf = nil
@@ -128,12 +144,36 @@ func (e *Extractor) EndMember() error {
 		return e.err
 	}
 	e.out.end(e.file)
+	if e.opt.Sync {
+		e.sync()
+		return e.err
+	}
 	err := e.file.Close()
 	e.file = nil
 	if err != nil {
 		e.err = fileError("could not close file", e.path(e.name), err)
 	}
 	return e.err
+}
+
+// sync hands the file over to be synced and closed.
+func (e *Extractor) sync() {
+	f, path := e.file, e.path(e.name)
+	e.file = nil
+	e.syncs.Go(func() error {
+		err := f.Sync()
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			e.failed.Store(true)
+			return fileError("could not fsync file", path, err)
+		}
+		return nil
+	})
+	if e.failed.Load() {
+		e.err = e.syncs.Wait()
+	}
 }
 
 func (e *Extractor) path(name string) string { return e.opt.Dir + "/" + name }

@@ -77,9 +77,9 @@ func tree(t testing.TB, dir string) []string {
 func TestMembersBecomeFiles(t *testing.T) {
 	a := archive(t, sample...)
 	var first []string
-	for _, piece := range []int{1, 100, 1000, 8192, 1 << 20} {
+	for i, piece := range []int{1, 100, 1000, 8192, 1 << 20} {
 		var names []string
-		dir, err := extract(t, ExtractOptions{Link: sameTarget, OnFile: func(name string) { names = append(names, name) }}, a, piece)
+		dir, err := extract(t, ExtractOptions{Link: sameTarget, Sync: i%2 == 1, OnFile: func(name string) { names = append(names, name) }}, a, piece)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,6 +127,43 @@ func TestLargeFilesSurviveAnySplit(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(dir, "big")); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("pieces of %d bytes: %d bytes, equal: %v, %v", piece, len(got), bytes.Equal(got, content), err)
 		}
+	}
+}
+
+func TestFileThatCannotBeSyncedIsAnErrorOfTheArchive(t *testing.T) {
+	dir := t.TempDir()
+	x, err := NewExtractor(ExtractOptions{Dir: dir, Sync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Member(&Header{Name: "lost"}); err != nil {
+		t.Fatal(err)
+	}
+	x.file.Close()
+	err = x.EndMember()
+	for i := 0; i < 1000 && err == nil; i++ {
+		err = WriteFile(x, &Header{Name: fmt.Sprint(i)}, nil)
+	}
+	for _, err := range []error{err, x.Close()} {
+		var fe *FileError
+		if !errors.As(err, &fe) || fe.Path != dir+"/lost" || fe.Action != "could not fsync file" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestFilesAreSyncedWhenCloseReturns(t *testing.T) {
+	x, err := NewExtractor(ExtractOptions{Dir: t.TempDir(), Sync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Member(&Header{Name: "last"}); err != nil {
+		t.Fatal(err)
+	}
+	x.file.Close()
+	x.EndMember()
+	if err := x.Close(); err == nil {
+		t.Error("the last file's error was lost")
 	}
 }
 
