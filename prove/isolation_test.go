@@ -40,7 +40,7 @@ func start(t testing.TB, o prove.ServerOptions, fill func(context.Context, prove
 // ask returns the text value of a query's one row.
 func ask(t testing.TB, s *prove.Server, query string) string {
 	t.Helper()
-	conn, err := pgx.Connect(context.Background(), s.DSN(""))
+	conn, err := pgx.Connect(context.Background(), s.DSN("", ""))
 	if err != nil {
 		t.Fatal(err)
 	}

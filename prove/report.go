@@ -63,6 +63,7 @@ const (
 	CheckDump     Check = "dump"     // in each database
 	CheckSQL      Check = "sql"      // for each file
 	CheckAssert   Check = "assert"   // for each assertion
+	CheckCleanup  Check = "cleanup"  // a case only when something is left behind
 )
 
 // Status is how a check ended.
@@ -87,6 +88,8 @@ type Case struct {
 	// Problems are the first MaxProblems of what is wrong, of Count.
 	Problems []string
 	Count    int64
+	// Err is the error that the case ended with, if it was one.
+	Err error
 
 	began time.Time
 }

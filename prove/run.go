@@ -12,9 +12,9 @@ import (
 	"github.com/pgbasin/pgbasin/restore"
 )
 
-// Run proves a backup. What is wrong with it is in the report; the error says
-// what kept Run from judging it, among that the end of ctx, or from cleaning up.
-// The report is not nil if there was anything to judge, also beside an error.
+// Run proves a backup. What is wrong with it is in the report. The error says what
+// kept Run from beginning, and the report is nil then, or it is the cause of the
+// end of ctx, beside a report of what was found until then.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -37,14 +37,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	defer cancel()
 	r.prove(bounded)
 	if !r.report.OK() {
-		r.report.Log = tail(s.Log(), 60)
+		r.report.Log = s.LogTail()
 	}
-	err = r.clean()
+	c := r.begin(CheckCleanup)
+	if err := r.clean(); err != nil {
+		r.end(c, err)
+	}
 	r.report.Total = time.Since(r.report.Started)
-	if ctx.Err() != nil {
-		err = errors.Join(context.Cause(ctx), err)
-	}
-	return r.report, err
+	return r.report, context.Cause(ctx)
 }
 
 // run is one proof under way.
@@ -59,6 +59,7 @@ type run struct {
 // end ends a case: it has failed if there are problems, or with err.
 func (r *run) end(c *Case, err error) bool {
 	var differences *manifest.VerifyErrors
+	c.Err = err
 	switch {
 	case errors.As(err, &differences):
 		for _, d := range differences.Errors {

@@ -118,13 +118,16 @@ func newServer(o ServerOptions) (*Server, error) {
 	}, nil
 }
 
-// DSN is a connection string for a database, as the superuser; "" is one that the
-// cluster certainly has. Every role is let in without a password.
-func (s *Server) DSN(database string) string {
+// DSN is a connection string. A user of "" is a superuser, and a database of ""
+// one that lets him in. Every role is let in without a password.
+func (s *Server) DSN(user, database string) string {
+	if user == "" {
+		user = s.user
+	}
 	if database == "" {
 		database = s.database
 	}
-	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", quoteDSN(s.scratch.socket), s.port, quoteDSN(s.user), quoteDSN(database))
+	return fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", quoteDSN(s.scratch.socket), s.port, quoteDSN(user), quoteDSN(database))
 }
 
 // quoteDSN writes a value of a connection string.
@@ -137,6 +140,9 @@ func (s *Server) Scratch() string { return s.scratch.dir }
 
 // Log is the path of the server's log, in the scratch directory.
 func (s *Server) Log() string { return s.scratch.log() }
+
+// LogTail is the end of the server's log.
+func (s *Server) LogTail() string { return tail(s.Log(), 60) }
 
 // Version is that of the server's program, such as "15.18".
 func (s *Server) Version() string {
@@ -221,6 +227,7 @@ func (s *Server) dropSlots() error {
 type EndedError struct {
 	State string   // how the process ended, such as "exit status 1"
 	Fatal []string // what the server said in FATAL and PANIC messages
+	Log   string   // the end of its log
 }
 
 func (e *EndedError) Error() string {
@@ -306,7 +313,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 			return fmt.Errorf("could not read the server's log: %w", err)
 		}
 		if ended {
-			return &EndedError{State: s.proc.cmd.ProcessState.String(), Fatal: s.log.fatal}
+			return &EndedError{State: s.proc.cmd.ProcessState.String(), Fatal: s.log.fatal, Log: s.LogTail()}
 		}
 		if s.log.ready {
 			if err := s.findSuperuser(ctx, s.o.Superuser); !errors.Is(err, errStarting) {

@@ -1,0 +1,125 @@
+package prove
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/restore"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
+	"github.com/pgbasin/pgbasin/prove"
+)
+
+// options are what the command line says.
+type options struct {
+	backup   string
+	checks   prove.Checks
+	database string // of the statements that follow
+	server   prove.ServerOptions
+	keep     bool
+	timeout  time.Duration
+	json     bool
+	junit    usage.Optional
+	progress bool
+	verbose  bool
+
+	recovery restore.RecoveryOptions
+}
+
+// errHelp and errVersion end the parsing of a command line that asks for one of
+// these.
+var (
+	errHelp    = errors.New("help is wanted")
+	errVersion = errors.New("the version is wanted")
+)
+
+func (o *options) table() []getopt.Option {
+	flag := func(b *bool) func(string) error {
+		return func(string) error { *b = true; return nil }
+	}
+	text := func(name string, s *string) func(string) error {
+		return func(v string) error {
+			if v == "" {
+				return usage.RefuseWithHelp("no value for option --%s", name)
+			}
+			*s = v
+			return nil
+		}
+	}
+	info := func(err error) func(string) error { return func(string) error { return err } }
+	return append([]getopt.Option{
+		{Long: "help", Short: '?', Set: info(errHelp)},
+		{Long: "version", Short: 'V', Set: info(errVersion)},
+		{Long: "amcheck", Set: flag(&o.checks.Amcheck)},
+		{Long: "dump", Set: flag(&o.checks.Dump)},
+
+		{Long: "sql", Arg: true, Set: o.addFile},
+		{Long: "assert", Arg: true, Set: o.addAssertion},
+		{Long: "dbname", Short: 'd', Arg: true, Set: text("dbname", &o.database)},
+		{Long: "bindir", Arg: true, Set: text("bindir", &o.server.BinDir)},
+		{Long: "run-as", Arg: true, Set: text("run-as", &o.server.User)},
+		{Long: "username", Short: 'U', Arg: true, Set: text("username", &o.server.Superuser)},
+		{Long: "scratch", Arg: true, Set: text("scratch", &o.server.TempDir)},
+		{Long: "keep", Set: flag(&o.keep)},
+		{Long: "timeout", Arg: true, Set: o.setTimeout},
+		{Long: "json", Set: flag(&o.json)},
+		{Long: "junit", Arg: true, Set: o.junit.Set},
+		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
+		{Long: "verbose", Short: 'v', Set: flag(&o.verbose)},
+	}, o.recovery.Table()...)
+}
+
+// parse reads the command line. The error is one that usage.Print knows, errHelp
+// or errVersion.
+func parse(args []string) (*options, error) {
+	o := &options{database: "postgres", timeout: prove.DefaultTimeout}
+	operands, err := getopt.Parse(o.table(), args)
+	if err != nil {
+		return o, err
+	}
+	switch {
+	case len(operands) == 0 || operands[0] == "":
+		return o, usage.RefuseWithHelp("no backup specified")
+	case len(operands) > 1:
+		return o, usage.RefuseWithHelp("too many command-line arguments (first is \"%s\")", operands[1])
+	case o.junit.Given && o.junit.Text == "":
+		return o, usage.RefuseWithHelp("no value for option --junit")
+	}
+	o.backup = operands[0]
+	return o, o.recovery.Check()
+}
+
+func (o *options) addFile(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return usage.Refuse("%s", words.Of(fmt.Errorf("could not read SQL file \"%s\": %w", path, err)))
+	}
+	o.checks.Statements = append(o.checks.Statements, prove.Statement{Database: o.database, SQL: string(text), Name: path})
+	return nil
+}
+
+func (o *options) addAssertion(sql string) error {
+	if strings.TrimSpace(sql) == "" {
+		return usage.RefuseWithHelp("no value for option --assert")
+	}
+	o.checks.Statements = append(o.checks.Statements, prove.Statement{Database: o.database, SQL: sql, Assert: true})
+	return nil
+}
+
+// setTimeout takes a number with a unit, or a number of seconds.
+func (o *options) setTimeout(v string) error {
+	d, err := time.ParseDuration(v)
+	if seconds, serr := strconv.ParseUint(v, 10, 31); serr == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || d <= 0 {
+		return &usage.Error{Text: fmt.Sprintf("invalid timeout \"%s\"", v), Hint: "Give a number with a unit: 90s, 30m, 2h."}
+	}
+	o.timeout = d
+	return nil
+}
