@@ -167,7 +167,7 @@ func (d *plain) archive(a *replproto.Archive) (stream, error) {
 	if !data {
 		return s, nil
 	}
-	in := tarstream.NewInjector(&holdControl{next: e}, d.s.injection)
+	in := tarstream.NewInjector(tarstream.Rename(e, controlFile, heldControlFile), d.s.injection)
 	s.visitor = in
 	s.finish = func() error { return errors.Join(in.Finish(), e.Close()) }
 	return s, nil
@@ -198,23 +198,6 @@ func (d *plain) link(name, target string) (string, error) {
 	}
 	return "", fmt.Errorf("link %q leads to %q, which is no tablespace that the server listed", name, target)
 }
-
-// holdControl gives pg_control its provisional name on the way to the disk.
-type holdControl struct {
-	next tarstream.Visitor
-}
-
-func (h *holdControl) Member(m *tarstream.Header) error {
-	if m.Name == controlFile {
-		held := *m
-		held.Name = heldControlFile
-		return h.next.Member(&held)
-	}
-	return h.next.Member(m)
-}
-
-func (h *holdControl) Content(p []byte) error { return h.next.Content(p) }
-func (h *holdControl) EndMember() error       { return h.next.EndMember() }
 
 func (d *plain) wal() (walSink, error) {
 	dir := filepath.Join(d.o.Path, d.s.walDirectory)

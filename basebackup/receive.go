@@ -90,7 +90,7 @@ func (r *receiver) pass(a *replproto.Archive, out stream) error {
 	if a.Tablespace.OID != 0 {
 		prefix = tarstream.TablespaceDir + "/" + strconv.FormatUint(uint64(a.Tablespace.OID), 10) + "/"
 	}
-	checked := r.check.archive(prefix)
+	checked := r.check.Archive(prefix)
 
 	switch {
 	case !known:

@@ -178,7 +178,7 @@ func (b *backup) transfer(ctx context.Context) error {
 		return err
 	}
 	b.result.Stop, b.result.StopTimeline = stop, timeline
-	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.files, r.verified
+	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.Files(), r.verified
 	if b.o.WAL != WALNone {
 		observer.info(fmt.Sprintf("write-ahead log end point: %s", stop))
 	}
