@@ -99,13 +99,20 @@ func newLab(major int) (*lab, error) {
 
 // begin turns archiving on and starts to write.
 func (l *lab) begin(ctx context.Context) error {
+	conf, err := os.OpenFile(filepath.Join(l.DataDir(), "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(conf, "archive_command = '%s wal-push --to=%s %%p'\n", pgbasin, l.archive)
+	if err := errors.Join(err, conf.Close()); err != nil {
+		return err
+	}
 	conn, err := l.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
 	for _, sql := range []string{
-		fmt.Sprintf("alter system set archive_command = '%s wal-push --to=%s %%p'", pgbasin, l.archive),
 		"select pg_reload_conf()",
 		"create table testlog (ts timestamptz)",
 	} {
