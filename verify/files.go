@@ -92,27 +92,14 @@ func (v *verifier) listFiles(ctx context.Context, batches chan<- []part) error {
 			return context.Cause(ctx)
 		}
 	}
-	_, err := v.eachFile(func(m *manifest.File) error {
-		said, flags := v.index.find(m.Path)
-		switch {
-		case flags == nil:
-			return errManifestChanged
-		case *flags&(matched|bad|ignored) != matched || v.ignore.has(m.Path):
-			return nil
-		}
-		f := &file{path: m.Path, said: *said, flags: *flags, parts: 1}
-		algorithm := f.flags.algorithm()
-		f.sum = algorithm != manifest.None && !v.o.SkipChecksums
-		if !f.sum && v.pages.file(f.path, "", 0) == nil {
-			return nil
-		}
-		if said.size > 2*partSize && (!f.sum || algorithm == manifest.CRC32C) {
-			f.parts = int((said.size + partSize - 1) / partSize)
+	err := v.eachToRead(ctx, func(f *file) error {
+		if f.said.size > 2*partSize && (!f.sum || f.flags.algorithm() == manifest.CRC32C) {
+			f.parts = int((f.said.size + partSize - 1) / partSize)
 			f.crcs = make([]uint32, f.parts)
 		}
 		f.left.Store(int32(f.parts))
 		for i := range f.parts {
-			batch, size = append(batch, part{f, i}), size+min(said.size, partSize)
+			batch, size = append(batch, part{f, i}), size+min(f.said.size, partSize)
 			if len(batch) == maxBatch || size >= batchSize {
 				if err := send(); err != nil {
 					return err
@@ -125,6 +112,36 @@ func (v *verifier) listFiles(ctx context.Context, batches chan<- []part) error {
 		return err
 	}
 	return send()
+}
+
+// eachToRead calls emit for the files that are to be read: those of the manifest,
+// or without one those that have pages.
+func (v *verifier) eachToRead(ctx context.Context, emit func(*file) error) error {
+	if v.report.NoManifest {
+		v.list = func(f *file) error {
+			if v.pages.file(f.path, "", 0) == nil {
+				return nil
+			}
+			return emit(f)
+		}
+		return v.walk(ctx)
+	}
+	_, err := v.eachFile(func(m *manifest.File) error {
+		said, flags := v.index.find(m.Path)
+		switch {
+		case flags == nil:
+			return errManifestChanged
+		case *flags&(matched|bad|ignored) != matched || v.ignore.has(m.Path):
+			return nil
+		}
+		f := &file{path: m.Path, said: *said, flags: *flags, parts: 1}
+		f.sum = f.flags.algorithm() != manifest.None && !v.o.SkipChecksums
+		if !f.sum && v.pages.file(f.path, "", 0) == nil {
+			return nil
+		}
+		return emit(f)
+	})
+	return err
 }
 
 // reader is one goroutine that reads files.

@@ -133,7 +133,7 @@ func (e *readError) Unwrap() error { return e.err }
 
 // reportMissing reports what the manifest lists and the backup does not have.
 func (v *verifier) reportMissing() error {
-	if v.matchedFiles == v.index.files && !v.ignoredMore {
+	if v.report.NoManifest || v.matchedFiles == v.index.files && !v.ignoredMore {
 		return nil
 	}
 	_, err := v.eachFile(func(f *manifest.File) error {

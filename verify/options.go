@@ -42,6 +42,10 @@ type Options struct {
 	ExitOnError   bool // stop at the first problem
 	PageChecksums bool // also check each page's own checksum, where the cluster has them
 
+	// WithoutManifest lets a backup without a manifest be checked as far as that
+	// goes, by its WAL and its page checksums: servers before 13 write none.
+	WithoutManifest bool
+
 	Jobs     int // files read at the same time; 0 = the number of processors
 	Observer Observer
 }
@@ -70,20 +74,21 @@ type Progress struct {
 // Report is what was checked, and what was found.
 type Report struct {
 	Format          Format
-	ManifestVersion int    // 1 or 2
+	NoManifest      bool   // there is none; see Options.WithoutManifest
+	ManifestVersion int    // 1 or 2; 0 without one
 	SystemID        uint64 // 0 if neither manifest nor control file told
 
-	Files int64 // that the manifest lists, without those to be ignored
+	Files int64 // that the manifest lists, or without one that there are, but for those to be ignored
 	Bytes int64 // of content that was compared with a checksum
 
-	WAL   []WALReport // one for each range in the manifest, unless NoParseWAL
+	WAL   []WALReport // one for each range that the manifest names, unless NoParseWAL; without a manifest one
 	Pages *PageReport // nil without PageChecksums
 
 	Problems []*Problem // the first MaxProblems
 	Total    int64      // how many problems there are
 }
 
-// WALReport is about one range of WAL that the manifest names.
+// WALReport is about one range of WAL that the backup needs.
 type WALReport struct {
 	manifest.WALRange
 	Err error // nil if all of it is there and sound

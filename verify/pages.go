@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/pgbasin/pgbasin/lsn"
-	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/wal"
 )
@@ -83,6 +82,13 @@ func newPageChecker(control *pgdata.Control, start lsn.LSN) *pageChecker {
 	}
 	c.zero = make([]byte, c.blockSize)
 	return c
+}
+
+// setStart tells where the backup started, if that was not known before.
+func (c *pageChecker) setStart(start lsn.LSN) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.start = start
 }
 
 // fits tells whether the checker has worked with the sizes of that cluster.
@@ -253,7 +259,7 @@ func (v *verifier) acquitPages(ctx context.Context) error {
 	}
 	defer closeSource()
 	for _, w := range v.wal {
-		if err := v.pages.acquit(ctx, src, w.WALRange, v.report.SystemID); err != nil {
+		if err := v.pages.acquit(ctx, src, v.walOptions(w.WALRange)); err != nil {
 			return err
 		}
 	}
@@ -261,8 +267,8 @@ func (v *verifier) acquitPages(ctx context.Context) error {
 }
 
 // acquit removes the suspects that a range of WAL has images of, or makes anew.
-func (c *pageChecker) acquit(ctx context.Context, src wal.Source, r manifest.WALRange, systemID uint64) error {
-	reader := wal.NewReader(src, wal.ReaderOptions{Timeline: r.Timeline, Start: r.Start, End: r.End, SystemID: systemID})
+func (c *pageChecker) acquit(ctx context.Context, src wal.Source, o wal.ReaderOptions) error {
+	reader := wal.NewReader(src, o)
 	defer reader.Close()
 	for n := 0; reader.Next() && len(c.suspects) > 0; n++ {
 		if n%1024 == 0 && ctx.Err() != nil {

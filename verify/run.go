@@ -26,6 +26,8 @@ type verifier struct {
 	index        *index
 	ranges       []manifest.WALRange
 
+	list func(*file) error // what walk does with files, without a manifest; nil at first
+
 	matchedFiles int64 // of the index
 	ignoredMore  bool  // ignore has grown since the index was made
 
@@ -35,7 +37,9 @@ type verifier struct {
 	mu         sync.Mutex // guards what follows, and the calls of the Observer
 	fetchedWAL *archive   // tar format: the archive that has segments in pg_wal, if there is one
 	pages      *pageChecker
-	control    *pgdata.Control // of the backup; nil if it could not be read
+	control    *pgdata.Control     // of the backup; nil if it could not be read
+	label      *pgdata.BackupLabel // without a manifest
+	labelErr   error
 	report     Report
 	progress   Progress
 }
@@ -68,7 +72,9 @@ func clean(path string) string {
 
 func (v *verifier) run(ctx context.Context) error {
 	if err := v.readManifest(); err != nil {
-		return err
+		if err = v.withoutManifest(err); err != nil {
+			return err
+		}
 	}
 	dir, err := os.Open(v.dir)
 	if err == nil {
@@ -116,6 +122,11 @@ func (v *verifier) runPlain(ctx context.Context) error {
 	if err := v.reportMissing(); err != nil {
 		return err
 	}
+	if v.report.NoManifest {
+		if content, err := os.ReadFile(v.dir + "/" + pgdata.LabelFile); err == nil {
+			v.readLabel(content)
+		}
+	}
 	if v.o.PageChecksums {
 		if v.control == nil {
 			return errNoControl
@@ -124,7 +135,7 @@ func (v *verifier) runPlain(ctx context.Context) error {
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.checkWAL(inner) })
-	if !v.o.SkipChecksums || v.o.PageChecksums {
+	if v.pages != nil || !v.o.SkipChecksums && !v.report.NoManifest {
 		group.Go(func() error { return v.readFiles(inner) })
 	}
 	if err := group.Wait(); err != nil {
@@ -138,6 +149,9 @@ var errNoControl = errors.New("page checksums cannot be checked: \"" + pgdata.Co
 // start is where the WAL begins that the backup needs.
 func (v *verifier) start() lsn.LSN {
 	var start lsn.LSN
+	if v.label != nil {
+		start = v.label.Start
+	}
 	for i, r := range v.ranges {
 		if i == 0 || r.Start < start {
 			start = r.Start

@@ -268,6 +268,13 @@ func (t *tarVerifier) readArchive(ctx context.Context, a *archive) error {
 	return t.problem(problem)
 }
 
+// foundMember counts a file where there is no manifest.
+func (v *verifier) foundMember() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.report.Files++
+}
+
 // ignoredMember notes an archive that has WAL in it.
 func (v *verifier) ignoredMember(a *archive, path string) {
 	if name, ok := strings.CutPrefix(path, "pg_wal/"); ok && wal.IsSegmentName(name) {
@@ -304,6 +311,9 @@ func (c *cancelable) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
+// maxKept is more than a control file and a backup_label have, in bytes.
+const maxKept = 2 * pgdata.ControlSize
+
 // members looks at the members of one archive.
 type members struct {
 	t     *tarVerifier
@@ -311,27 +321,35 @@ type members struct {
 	ctx   context.Context
 	fatal error // that ends more than the archive
 
-	path    string // of the current member; "" if nothing is to be done with it
-	said    indexed
-	flags   flags
-	sum     hash.Hash // nil = not to be compared
-	hashes  [manifest.SHA512 + 1]hash.Hash
-	control []byte // content of the control file, if that is the member
-	isCtl   bool
-	pages   *pageFile
-	buf     []byte
-	size    int64
+	path   string // of the current member; "" if nothing is to be done with it
+	said   indexed
+	flags  flags
+	sum    hash.Hash // nil = not to be compared
+	hashes [manifest.SHA512 + 1]hash.Hash
+	keep   bool   // the content is wanted whole, for what it says
+	kept   []byte // of it
+	pages  *pageFile
+	buf    []byte
+	size   int64
 }
 
 // Member implements tarstream.Visitor.
 func (m *members) Member(h *tarstream.Header) error {
-	m.path, m.sum, m.isCtl, m.pages = "", nil, false, nil
+	m.path, m.sum, m.keep, m.pages = "", nil, false, nil
 	if h.Type != tarstream.Regular {
 		return nil
 	}
 	name := path.Clean(m.a.prefix() + h.Name)
 	if m.t.ignore.has(name) {
 		m.t.ignoredMember(m.a, name)
+		return nil
+	}
+	if m.t.report.NoManifest {
+		m.path, m.size = name, h.Size
+		m.t.foundMember()
+		m.pages = m.t.pages.file(name, m.a.name, 0)
+		m.keep = name == pgdata.ControlFile || name == pgdata.LabelFile
+		m.kept = m.kept[:0]
 		return nil
 	}
 	m.t.index.Lock()
@@ -362,8 +380,8 @@ func (m *members) Member(h *tarstream.Header) error {
 		m.sum.Reset()
 	}
 	m.pages = m.t.pages.file(name, m.a.name, 0)
-	m.isCtl = name == pgdata.ControlFile
-	m.control = m.control[:0]
+	m.keep = name == pgdata.ControlFile
+	m.kept = m.kept[:0]
 	return nil
 }
 
@@ -373,8 +391,8 @@ func (m *members) Content(p []byte) error {
 		m.sum.Write(p)
 	}
 	m.pages.write(p)
-	if m.isCtl {
-		m.control = append(m.control, p[:min(len(p), pgdata.ControlSize-len(m.control))]...)
+	if m.keep {
+		m.kept = append(m.kept, p[:min(len(p), maxKept-len(m.kept))]...)
 	}
 	return nil
 }
@@ -392,22 +410,27 @@ func (m *members) EndMember() error {
 			}
 		}
 	}
-	if m.isCtl {
+	switch {
+	case !m.keep:
+	case m.path == pgdata.LabelFile:
+		m.t.readLabel(m.kept)
+	default:
 		m.fatal = m.checkControl()
-		return m.fatal
 	}
-	return nil
+	return m.fatal
 }
 
 func (m *members) checkControl() error {
-	if m.t.report.ManifestVersion == 1 {
-		_ = m.t.checkControl(m.control, m.path, m.a.name) // its checksum tells what is wrong
+	if m.t.report.ManifestVersion != 2 {
+		// The manifest's checksum tells that it is damaged, or what is wanted
+		// from it is told not to be there.
+		_ = m.t.checkControl(m.kept, m.path, m.a.name)
 		return nil
 	}
 	if m.size != pgdata.ControlSize {
 		return fmt.Errorf("unexpected control file size %d, expected %d", m.size, pgdata.ControlSize)
 	}
-	return m.t.checkControl(m.control, m.path, m.a.name)
+	return m.t.checkControl(m.kept, m.path, m.a.name)
 }
 
 // report reports a problem; its error is not the archive's.

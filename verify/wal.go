@@ -12,15 +12,22 @@ import (
 	"github.com/pgbasin/pgbasin/walarchive"
 )
 
-// checkWAL reads the ranges of WAL that the manifest names. What it finds is
+// checkWAL reads the ranges of WAL that the backup needs. What it finds is
 // reported by reportWAL.
 func (v *verifier) checkWAL(ctx context.Context) error {
-	if v.o.NoParseWAL || len(v.ranges) == 0 {
+	if v.o.NoParseWAL || len(v.ranges) == 0 && !v.report.NoManifest {
 		return nil
 	}
 	src, closeSource, err := v.walSource(ctx)
 	if err == nil {
 		defer closeSource()
+	}
+	if v.report.NoManifest {
+		r, labelErr := v.labelRange(ctx, src)
+		if err == nil {
+			err = labelErr
+		}
+		v.ranges = []manifest.WALRange{r}
 	}
 	for _, r := range v.ranges {
 		found := WALReport{WALRange: r, Err: err}
@@ -39,10 +46,13 @@ func (v *verifier) checkRange(ctx context.Context, src wal.Source, r manifest.WA
 	if r.Start >= r.End {
 		return fmt.Errorf("could not find a valid record between %s and %s", r.Start, r.End)
 	}
-	return wal.Verify(ctx, src, wal.ReaderOptions{
-		Timeline: r.Timeline, Start: r.Start, End: r.End, SystemID: v.report.SystemID,
-		Warning: v.warning,
-	})
+	o := v.walOptions(r)
+	o.Warning = v.warning
+	return wal.Verify(ctx, src, o)
+}
+
+func (v *verifier) walOptions(r manifest.WALRange) wal.ReaderOptions {
+	return wal.ReaderOptions{Timeline: r.Timeline, Start: r.Start, End: r.End, SystemID: v.report.SystemID}
 }
 
 // reportWAL reports what checkWAL found.

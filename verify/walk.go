@@ -112,6 +112,9 @@ func (v *verifier) walkEntry(ctx context.Context, rel, full string, parent *ance
 	case !info.Mode().IsRegular():
 		return v.problem(&Problem{Kind: NotRegular, Path: rel})
 	}
+	if v.report.NoManifest {
+		return v.found(rel, full, info)
+	}
 	f, flags := v.index.find(rel)
 	if f == nil {
 		return v.problem(&Problem{Kind: Extra, Path: rel})
@@ -130,6 +133,22 @@ func (v *verifier) walkEntry(ctx context.Context, rel, full string, parent *ance
 	}
 	if rel == pgdata.ControlFile {
 		return v.checkControlFile(full)
+	}
+	return nil
+}
+
+// found takes a file where there is no manifest to compare it with.
+func (v *verifier) found(rel, full string, info fs.FileInfo) error {
+	if v.list != nil {
+		return v.list(&file{path: rel, said: indexed{size: info.Size()}, parts: 1})
+	}
+	v.report.Files++
+	if _, ok := parseRelationFile(rel); ok {
+		v.progress.Total += info.Size()
+	}
+	if rel == pgdata.ControlFile {
+		// That it is damaged is told when something is wanted from it.
+		_ = v.readControlFile(full)
 	}
 	return nil
 }

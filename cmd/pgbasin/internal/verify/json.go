@@ -15,10 +15,10 @@ type result struct {
 	Error    string `json:"error,omitempty"` // why it could not be judged
 
 	Backup           string        `json:"backup"`
-	Format           string        `json:"format,omitempty"` // "plain" or "tar"
-	ManifestVersion  int           `json:"manifest_version,omitempty"`
+	Format           string        `json:"format,omitempty"`            // "plain" or "tar"
+	ManifestVersion  int           `json:"manifest_version,omitempty"`  // not there if there is no manifest
 	SystemIdentifier string        `json:"system_identifier,omitempty"` // 64 bits: too many for many JSON readers' numbers
-	Files            int64         `json:"files"`                       // that the manifest lists and were not to be ignored
+	Files            int64         `json:"files"`                       // that the manifest lists, or without one that there are, but for those to be ignored
 	Bytes            int64         `json:"bytes"`                       // that were compared with checksums
 	WAL              []walResult   `json:"wal"`
 	Pages            *pagesResult  `json:"pages,omitempty"` // with --checksums

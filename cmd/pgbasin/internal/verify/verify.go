@@ -54,12 +54,13 @@ func (r *run) run(ctx context.Context) int {
 	if r.o.progress {
 		r.o.verify.Observer.Progress = (&progress{console: r.p.Console}).update
 	}
+	r.o.verify.WithoutManifest = !r.p.DropIn && r.o.verify.ManifestPath == ""
 	report, err := verify.Run(ctx, r.o.verify)
 	if err != nil {
 		r.failed(err)
 	}
-	if err == nil && report.Pages != nil {
-		r.aboutPages(report.Pages)
+	if err == nil {
+		r.notChecked(report)
 	}
 	status := 0
 	if err != nil || !report.OK() {
@@ -69,7 +70,7 @@ func (r *run) run(ctx context.Context) int {
 	case r.o.json:
 		return max(status, r.printJSON(report, err))
 	case status == 0 && !r.o.quiet:
-		return r.p.Answer("backup successfully verified\n")
+		return r.p.Answer(success(report))
 	}
 	return status
 }
@@ -82,9 +83,29 @@ func (r *run) problem(problem *verify.Problem) {
 	}
 }
 
-// aboutPages tells what --checksums did not check.
-func (r *run) aboutPages(pages *verify.PageReport) {
+// success says what was found to be good.
+func success(report *verify.Report) string {
 	switch {
+	case !report.NoManifest:
+		return "backup successfully verified\n"
+	case report.Pages == nil || !report.Pages.Enabled:
+		return "WAL of the backup successfully verified\n"
+	case len(report.WAL) == 0:
+		return "page checksums of the backup successfully verified\n"
+	}
+	return "WAL and page checksums of the backup successfully verified\n"
+}
+
+// notChecked warns of what was not checked.
+func (r *run) notChecked(report *verify.Report) {
+	if report.NoManifest {
+		r.p.Warning("the backup has no manifest, as servers before 13 write none: no file was compared with what the server sent")
+		if report.Pages == nil {
+			r.p.Hint("--checksums checks the pages of the tables, where the cluster has checksums.")
+		}
+	}
+	switch pages := report.Pages; {
+	case pages == nil:
 	case !pages.Enabled:
 		r.p.Warning("page checksums are not enabled in this cluster")
 	case pages.Unknown > 0:
@@ -95,6 +116,9 @@ func (r *run) aboutPages(pages *verify.PageReport) {
 // failed tells why the backup could not be judged.
 func (r *run) failed(err error) {
 	r.p.Error(words.Of(err))
+	if errors.Is(err, verify.ErrNoManifest) {
+		r.p.Hint("Leave out -n/--no-parse-wal, or add --checksums.")
+	}
 	var format *manifest.FormatError
 	if errors.As(err, &format) && format.Line > 0 && !r.p.DropIn {
 		r.p.Detail(fmt.Sprintf("The manifest is wrong at byte %d, in line %d.", format.Offset, format.Line))
