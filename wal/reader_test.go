@@ -226,6 +226,15 @@ func TestReaderFollowsTimelines(t *testing.T) {
 	if r.End() != EndOfSegments || r.EndLSN() != history[0].End || r.Detail().Segment != first {
 		t.Errorf("without the segment of timeline 2: %v at %v, %v", r.End(), r.EndLSN(), r.Detail())
 	}
+	// And when that is zero before its end, the WAL is broken: there was more.
+	old := src.files[SegmentName(1, 2, b.segSize)]
+	whole := slices.Clone(old)
+	clear(old[3*8192:])
+	r = NewReader(src, opt)
+	if readAll(t, r); r.End() != EndBroken || r.EndLSN() >= history[0].End {
+		t.Errorf("timeline 1 ends before its end: %v at %v", r.End(), r.EndLSN())
+	}
+	copy(old, whole)
 	src.files[first] = lost
 
 	// One timeline alone, as pg_waldump --timeline reads it.
