@@ -17,33 +17,53 @@ type result struct {
 	ours, reference []measurement
 }
 
+// contest is how the two sides of a row do its work.
+type contest struct {
+	reference string // its name
+	ours      func() (measurement, error)
+	theirs    func() (measurement, error)
+}
+
 // compare measures rows one after the other.
 func (b *bench) compare(ctx context.Context, s *pgtest.Server, rows []row) ([]result, error) {
 	results := make([]result, len(rows))
 	for i := range rows {
-		results[i].row = &rows[i]
-		if err := b.pairs(ctx, s, &results[i]); err != nil {
-			return nil, fmt.Errorf("%s: %w", rows[i].work, err)
+		r := &rows[i]
+		results[i].row = r
+		c := contest{
+			"pg_basebackup",
+			func() (measurement, error) { return b.backup(ctx, s, b.dropIn, nil, r) },
+			func() (measurement, error) { return b.backup(ctx, s, b.reference, nil, r) },
+		}
+		err := error(nil)
+		if r.restore != nil {
+			c, err = b.restoreContest(ctx, s, r)
+		}
+		if err == nil {
+			err = b.pairs(&c, &results[i])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.work, err)
 		}
 	}
 	return results, nil
 }
 
-// pairs runs both programs in turns, in every other pair the reference first.
-// The first runs, which bring files into memory, do not count.
-func (b *bench) pairs(ctx context.Context, s *pgtest.Server, res *result) error {
+// pairs runs both sides in turns, in every other pair the reference first. The
+// first runs, which bring files into memory, do not count.
+func (b *bench) pairs(c *contest, res *result) error {
 	for pair := 0; pair <= b.o.pairs; pair++ {
 		var ours, reference measurement
 		turns := []struct {
-			program string
-			m       *measurement
-		}{{b.dropIn, &ours}, {b.reference, &reference}}
+			run func() (measurement, error)
+			m   *measurement
+		}{{c.ours, &ours}, {c.theirs, &reference}}
 		if pair%2 == 0 {
 			turns[0], turns[1] = turns[1], turns[0]
 		}
 		for _, t := range turns {
 			var err error
-			if *t.m, err = b.backup(ctx, s, t.program, nil, res.row); err != nil {
+			if *t.m, err = t.run(); err != nil {
 				return err
 			}
 		}
@@ -52,8 +72,8 @@ func (b *bench) pairs(ctx context.Context, s *pgtest.Server, res *result) error 
 			name = fmt.Sprintf("pair %d of %d", pair, b.o.pairs)
 			res.ours, res.reference = append(res.ours, ours), append(res.reference, reference)
 		}
-		fmt.Fprintf(b.log, "%s, %s: pgbasin %.2f s, pg_basebackup %.2f s, ratio %.2f\n",
-			res.row.work, name, ours.wall.Seconds(), reference.wall.Seconds(), ours.wall.Seconds()/reference.wall.Seconds())
+		fmt.Fprintf(b.log, "%s, %s: pgbasin %.2f s, %s %.2f s, ratio %.2f\n",
+			res.row.work, name, ours.wall.Seconds(), c.reference, reference.wall.Seconds(), ours.wall.Seconds()/reference.wall.Seconds())
 	}
 	return nil
 }

@@ -3,12 +3,14 @@
 package main
 
 // row is one comparison. Both programs get the same options, pgbasin under the
-// name of the other one.
+// name of the other one; or pgbasin restores a backup, and tar unpacks what is in
+// base.tar.gz of the same data.
 type row struct {
-	work   string
-	args   []string // without the connection and -D
-	stdout bool     // the backup goes to standard output, which is /dev/null
-	goals  goals
+	work    string
+	args    []string // without the connection and -D; of a restore those of its backup
+	stdout  bool     // the backup goes to standard output, which is /dev/null
+	restore []string // the options of the restore; nil for a backup
+	goals   goals
 }
 
 // goals are upper bounds of the ratios of pgbasin to the reference; 0 is none.
@@ -37,6 +39,22 @@ var rows = []row{
 	},
 	{
 		work: "tar.lz4", args: []string{"-Ft", "-X", "none", "-Z", "client-lz4"},
+	},
+	{
+		work: "restore tar.gz", args: []string{"-Ft", "-X", "none", "-Z", "client-gzip:6"}, restore: []string{"--no-sync"},
+		goals: goals{wall: 0.5},
+	},
+	{
+		work: "restore tar.zst", args: []string{"-Ft", "-X", "none", "-Z", "client-zstd"}, restore: []string{"--no-sync"},
+		goals: goals{wall: 0.25},
+	},
+	{
+		work: "restore .gz, synced", args: []string{"-Ft", "-X", "none", "-Z", "client-gzip:6"}, restore: []string{},
+		goals: goals{wall: 0.5},
+	},
+	{
+		work: "restore .zst, synced", args: []string{"-Ft", "-X", "none", "-Z", "client-zstd"}, restore: []string{},
+		goals: goals{wall: 0.25},
 	},
 }
 

@@ -25,8 +25,8 @@ var measures = []struct {
 // the pairs' ratios.
 func printResults(w io.Writer, results []result) error {
 	p := &printer{w: w}
-	line := func(cells ...any) { p.line("%-19s %-18s %9s %15s %8s %8s %8s  %s", cells...) }
-	line("work", "", "pgbasin", "pg_basebackup", "ratio", "lowest", "highest", "goal")
+	line := func(cells ...any) { p.line("%-21s %-18s %9s %15s %8s %8s %8s  %s", cells...) }
+	line("work", "", "pgbasin", "reference", "ratio", "lowest", "highest", "goal")
 	for i := range results {
 		r := &results[i]
 		name := r.row.work
