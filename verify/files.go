@@ -18,9 +18,9 @@ const (
 	// readSize is how much is read at once, in bytes. It is a multiple of every
 	// size that pages can have.
 	readSize = 256 << 10
-	// partSize is how much of a large file one goroutine reads, so that the last
+	// defaultPartSize is how much of a large file one goroutine reads, so that the last
 	// file does not keep only one of them busy. It is a multiple of readSize.
-	partSize = 64 << 20
+	defaultPartSize = 64 << 20
 	// maxBatch is how many small files are handed to a goroutine at once, and
 	// batchSize how many bytes.
 	maxBatch  = 64
@@ -93,13 +93,13 @@ func (v *verifier) listFiles(ctx context.Context, batches chan<- []part) error {
 		}
 	}
 	err := v.eachToRead(ctx, func(f *file) error {
-		if f.said.size > 2*partSize && (!f.sum || f.flags.algorithm() == manifest.CRC32C) {
-			f.parts = int((f.said.size + partSize - 1) / partSize)
+		if f.said.size > 2*v.partSize && (!f.sum || f.flags.algorithm() == manifest.CRC32C) {
+			f.parts = int((f.said.size + v.partSize - 1) / v.partSize)
 			f.crcs = make([]uint32, f.parts)
 		}
 		f.left.Store(int32(f.parts))
 		for i := range f.parts {
-			batch, size = append(batch, part{f, i}), size+min(f.said.size, partSize)
+			batch, size = append(batch, part{f, i}), size+min(f.said.size, v.partSize)
 			if len(batch) == maxBatch || size >= batchSize {
 				if err := send(); err != nil {
 					return err
@@ -186,9 +186,9 @@ func (w *reader) sumPart(ctx context.Context, p part) error {
 		return unreadable("could not open file", err)
 	}
 	defer f.close()
-	from, to := int64(p.number)*partSize, int64(math.MaxInt64)
+	from, to := int64(p.number)*w.v.partSize, int64(math.MaxInt64)
 	if p.number < p.parts-1 {
-		to = from + partSize
+		to = from + w.v.partSize
 	}
 	var sum hash.Hash
 	if p.sum && p.crcs == nil {
@@ -249,7 +249,7 @@ func (w *reader) judge(f *file) error {
 	if f.crcs != nil {
 		crc := f.crcs[0]
 		for i, next := range f.crcs[1:] {
-			length := min(partSize, f.said.size-int64(i+1)*partSize)
+			length := min(w.v.partSize, f.said.size-int64(i+1)*w.v.partSize)
 			crc = combineCRC(crc, next, length)
 		}
 		w.sum = append(w.sum[:0], byte(crc), byte(crc>>8), byte(crc>>16), byte(crc>>24))

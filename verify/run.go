@@ -23,6 +23,7 @@ type verifier struct {
 	manifestPath string
 	format       Format
 	ignore       ignoreList
+	partSize     int64 // see defaultPartSize
 	index        *index
 	ranges       []manifest.WALRange
 
@@ -51,15 +52,23 @@ var errEnough = errors.New("there is a problem, and the first one was to be the 
 // as that of the context. Otherwise the Report tells whether the backup is good;
 // it is never nil, and after an error it has what was found before.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	v := &verifier{o: &o, dir: clean(o.Path), manifestPath: clean(o.ManifestPath), ignore: newIgnoreList(o.Ignore)}
-	if v.manifestPath == "" {
-		v.manifestPath = v.dir + "/backup_manifest"
-	}
+	v := newVerifier(o)
 	err := v.run(ctx)
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
 	return &v.report, err
+}
+
+func newVerifier(o Options) *verifier {
+	v := &verifier{
+		o: &o, dir: clean(o.Path), manifestPath: clean(o.ManifestPath),
+		ignore: newIgnoreList(o.Ignore), partSize: defaultPartSize,
+	}
+	if v.manifestPath == "" {
+		v.manifestPath = v.dir + "/backup_manifest"
+	}
+	return v
 }
 
 // clean is filepath.Clean, but leaves nothing as it is.
