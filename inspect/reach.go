@@ -2,10 +2,15 @@ package inspect
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
 	"time"
 
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/wal"
+	"github.com/pgbasin/pgbasin/walarchive"
 )
 
 // Target is where recovery is to end: the one of its fields that is set.
@@ -65,6 +70,53 @@ func Reach(ctx context.Context, src wal.Source, o wal.ReaderOptions, t Target) (
 	}
 	r.Reason = rd.End().String()
 	return r, rd.Err()
+}
+
+// TargetTimeline finds the timeline that recovery from a backup of timeline from goes along when it is asked for "latest", "current" or a
+// number, and the ancestors of it, for Reach. As for the server, "latest" is the last one whose history file is there when they are
+// asked for by ascending numbers (findNewestTimeLine in timeline.c), and it is an error if it does not go back to from.
+func TargetTimeline(archive *walarchive.Archive, from uint32, target string) (tli uint32, history []wal.Ancestor, err error) {
+	switch target {
+	case "current":
+		tli = from
+	case "latest":
+		for tli = from; ; tli++ {
+			if _, err := archive.ReadHistory(tli + 1); errors.Is(err, fs.ErrNotExist) {
+				break
+			} else if err != nil {
+				return 0, nil, err
+			}
+		}
+	default:
+		n, err := strconv.ParseUint(target, 10, 32)
+		if err != nil || n == 0 {
+			return 0, nil, fmt.Errorf("timeline %q is not a number, nor \"latest\" or \"current\"", target)
+		}
+		tli = uint32(n)
+	}
+	history, err = archive.ReadHistory(tli)
+	if tli == from {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // WAL from a backup's start on needs none
+		}
+		return tli, history, err
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, a := range history {
+		if a.Timeline == from {
+			return tli, history, nil
+		}
+	}
+	return 0, nil, &DescentError{tli, from}
+}
+
+// DescentError says that a timeline cannot be reached from a backup.
+type DescentError struct{ Timeline, From uint32 }
+
+func (e *DescentError) Error() string {
+	return fmt.Sprintf("timeline %d does not go back to timeline %d, which the backup is of", e.Timeline, e.From)
 }
 
 func (t *Target) stopsAt(rec *wal.Record) bool {

@@ -24,7 +24,7 @@ type scanner struct {
 	w       *Window
 	o       Options
 	src     wal.Source
-	closers []io.Closer
+	closer  io.Closer
 	segSize int64
 
 	branches []*branch // by timeline
@@ -65,21 +65,15 @@ func newScanner(ctx context.Context, s *backupset.Set, r *Report, o Options) (*s
 		return nil, nil
 	}
 	sc := &scanner{ctx: ctx, r: r, o: o, w: &Window{Start: start, StartTimeline: tli}}
-	var srcs sources
-	if o.Archive != nil {
-		srcs = append(srcs, o.Archive)
-	}
-	if own := ownWAL(s, r.Description, &sc.closers); own != nil {
-		srcs = append(srcs, own)
-	}
-	if len(srcs) == 0 {
+	if sc.src, sc.closer = Source(s, &r.Head, o.Archive); sc.src == nil {
 		return nil, nil
 	}
-	sc.src = srcs
 	if err := sc.list(); err != nil {
+		sc.close()
 		return nil, err
 	}
 	if sc.segSize == 0 {
+		sc.close()
 		return nil, nil // no segments anywhere
 	}
 	r.Window = sc.w
@@ -87,9 +81,7 @@ func newScanner(ctx context.Context, s *backupset.Set, r *Report, o Options) (*s
 }
 
 func (sc *scanner) close() {
-	for _, c := range sc.closers {
-		c.Close()
-	}
+	sc.closer.Close()
 }
 
 // list finds the timelines and their segments.
@@ -105,6 +97,9 @@ func (sc *scanner) list() error {
 	}
 	get(sc.w.StartTimeline)
 	for _, run := range w.Runs {
+		if sc.r.ByHand {
+			break // a server keeps old segments under names of the future, for use as those
+		}
 		b := get(run.Timeline)
 		b.ranges = append(b.ranges, walarchive.Range{First: run.First, Last: run.Last})
 	}
@@ -370,23 +365,24 @@ func timelineAt(id uint32, history []wal.Ancestor, pos lsn.LSN) uint32 {
 // reason says why a timeline has no more records.
 func (sc *scanner) reason(b *branch, rd *wal.Reader) string {
 	end := max(b.last.end, b.Start)
+	segno := wal.SegmentNumber(end, sc.segSize)
+	later := len(b.ranges) > 0 && b.ranges[len(b.ranges)-1].Last > segno
 	kind := rd.End()
 	if kind == wal.EndBroken && errors.Is(rd.Err(), fs.ErrNotExist) {
 		kind = wal.EndOfSegments
 	}
-	switch kind {
-	case wal.EndOfSegments:
-		segno := wal.SegmentNumber(end, sc.segSize)
-		name := wal.SegmentName(b.ID, segno, sc.segSize)
-		if n := len(b.ranges); n > 0 && b.ranges[n-1].Last > segno {
-			b.broken = true
-			return fmt.Sprintf("segment %s is missing, and there are later ones", name)
-		}
-		return fmt.Sprintf("segment %s is not there", name)
-	case wal.EndBroken:
+	b.broken = b.broken || later
+	switch {
+	case kind == wal.EndBroken:
 		return rd.Err().Error()
+	case later && (kind == wal.EndOfSegments || kind == wal.EndStale):
+		return fmt.Sprintf("segment %s is missing, and there are later ones", wal.SegmentName(b.ID, segno, sc.segSize))
+	case later:
+		return fmt.Sprintf("%s in segment %s, and there are later ones", kind, wal.SegmentName(b.ID, segno, sc.segSize))
+	case kind == wal.EndOfSegments:
+		return fmt.Sprintf("segment %s is not there", wal.SegmentName(b.ID, segno, sc.segSize))
 	}
-	return rd.End().String()
+	return kind.String()
 }
 
 // conclude finds out what can be reached.
@@ -419,7 +415,7 @@ func (sc *scanner) conclude() {
 		p.Reachable = w.Consistent != 0 && p.LSN >= w.Consistent && b.Reached
 	}
 	w.Latest = sc.latest()
-	sc.gaps(best)
+	sc.gaps()
 }
 
 // latest is the timeline that a server goes to by itself: it asks for history
@@ -436,20 +432,16 @@ func (sc *scanner) latest() uint32 {
 	}
 }
 
-// gaps lists the segments that are missing on the way to the newest timeline, and
-// on the others that the backup can be recovered to.
-func (sc *scanner) gaps(*branch) {
+// gaps lists the segments that are missing on the timelines that the backup can
+// be recovered to, from where the reading ended.
+func (sc *scanner) gaps() {
 	for _, b := range sc.branches {
 		if !b.Descends {
 			continue
 		}
-		first := wal.SegmentNumber(sc.w.Start, sc.segSize)
-		if b.ID != sc.w.StartTimeline {
-			first = wal.SegmentNumber(b.SwitchAt, sc.segSize)
-		}
-		expect := first
+		expect := wal.SegmentNumber(max(sc.w.Start, b.SwitchAt, b.End), sc.segSize)
 		for _, r := range b.ranges {
-			if r.Last < first {
+			if r.Last < expect {
 				continue
 			}
 			if r.First > expect {

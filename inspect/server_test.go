@@ -345,6 +345,10 @@ func TestTimelinesAreFollowedAsTheServerDoes(t *testing.T) {
 	lastXID, lastTime := commit(t, s)
 	archived(t, s)
 
+	consistent := map[string]lsn.LSN{}
+	for name, path := range plains {
+		consistent[name] = report(t, path, archive).Window.Consistent
+	}
 	w := report(t, stored, archive).Window
 	if w.Timeline != 1 || len(w.Timelines) != 1 || w.Newest.XID != lastXID {
 		t.Fatalf("before: %+v", w)
@@ -412,11 +416,41 @@ func TestTimelinesAreFollowedAsTheServerDoes(t *testing.T) {
 		}
 	}
 
-	// The oracle: what the server says of a recovery along the newest timeline.
-	line := regexp.MustCompile(`consistent recovery state reached at ([0-9A-F/]+)`).FindStringSubmatch(three.Log())
-	plainReport := report(t, stored, archive)
-	if line == nil || plainReport.Window.Consistent == 0 {
-		t.Fatalf("log: %v", line)
+	for _, c := range []struct {
+		from   uint32
+		target string
+		want   uint32 // 0 = an error
+	}{
+		{1, "latest", 3}, {1, "current", 1}, {1, "2", 2}, {1, "3", 3}, {2, "latest", 0}, {2, "current", 2}, {2, "2", 2}, {1, "4", 0}, {1, "x", 0},
+	} {
+		a, err := walarchive.Open(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tli, history, err := inspect.TargetTimeline(a, c.from, c.target)
+		if tli != c.want || (err != nil) != (c.want == 0) || tli > 1 && len(history) != 1 {
+			t.Errorf("from %d to %q: %d, %v, %v", c.from, c.target, tli, history, err)
+		}
+	}
+	a, err := walarchive.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, history, err := inspect.TargetTimeline(a, 1, "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reached, err := inspect.Reach(t.Context(), a, wal.ReaderOptions{Timeline: 2, History: history, Start: result.Start}, inspect.Target{Name: "on two"})
+	if err != nil || !reached.Found || reached.End != point2 || reached.Timeline != 2 || reached.Newest.XID != xid2 || reached.Newest.Timeline != 2 {
+		t.Errorf("restore point on timeline 2: %+v, %v", reached, err)
+	}
+
+	// The oracle: where the servers said that they were consistent.
+	for name, log := range map[string]string{"two": two.Log(), "three": three.Log()} {
+		line := regexp.MustCompile(`consistent recovery state reached at ([0-9A-F/]+)`).FindStringSubmatch(log)
+		if line == nil || line[1] != consistent[name].String() {
+			t.Errorf("%s: the server was consistent at %q, want %v", name, line, consistent[name])
+		}
 	}
 
 	// Without the history of timeline 2, and without the first segment of it.
@@ -503,5 +537,62 @@ func TestABackupFromAStandbyWithoutManifestEndsWherePgControlSays(t *testing.T) 
 	r := report(t, stored, "")
 	if r.Label.From != "standby" || r.StopBy != inspect.ControlFile || r.Stop == 0 || r.Stop > result.Stop || !r.OwnWAL || r.Window.Consistent != r.Stop {
 		t.Errorf("%+v, %+v, want stop %v", r, r.Window, result.Stop)
+	}
+}
+
+// TestOldSegmentsInAHandMadeCopyAreNoWAL has a copy with segments that the server
+// keeps for later use, under the names that they will have.
+func TestOldSegmentsInAHandMadeCopyAreNoWAL(t *testing.T) {
+	dir := pgtest.TempDir(t)
+	archive := filepath.Join(dir, "archive")
+	if err := os.Mkdir(archive, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(archive, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s := pgtest.Start(t, 15, pgtest.WALSegSize(1), archiving(archive), pgtest.Setting("min_wal_size", "8MB"))
+	s.Exec(t, "create table t (n int)")
+	for range 4 {
+		s.Exec(t, "insert into t select generate_series(1, 5000)")
+		archived(t, s)
+	}
+	s.Exec(t, "checkpoint")
+	copied := filepath.Join(dir, "copied")
+	conn := s.Conn(t)
+	if _, err := conn.Exec(t.Context(), "select pg_backup_start('by hand', true)"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-R", s.DataDir(), copied).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var label string
+	if err := conn.QueryRow(t.Context(), "select labelfile from pg_backup_stop()").Scan(&label); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(copied, "backup_label"), []byte(label), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s.Exec(t, "insert into t select generate_series(1, 5000)")
+		archived(t, s)
+	}
+	whole := report(t, copied, archive)
+	names := segments(t, archive, whole.Stop-1)
+	if w := whole.Window; w == nil || w.Broken || w.Consistent != whole.Stop || whole.StopBy != inspect.HistoryFile || w.Newest.LSN == 0 || len(names) < 3 || len(w.Gaps) != 0 {
+		t.Fatalf("%+v, segments %v", whole, names)
+	}
+	if _, err := os.Stat(filepath.Join(copied, "pg_wal", names[1])); err != nil {
+		t.Fatalf("the copy has no old segment: %v", err)
+	}
+	if err := os.Remove(filepath.Join(archive, names[1])); err != nil {
+		t.Fatal(err)
+	}
+	w := report(t, copied, archive).Window
+	if !w.Broken || len(w.Gaps) != 1 || w.Gaps[0].First != names[1] || w.Gaps[0].Next != names[2] || !strings.Contains(w.LastReason, names[1]) {
+		t.Errorf("%+v", w)
+	}
+	if w := report(t, copied, "").Window; w == nil || w.Broken || w.Last > whole.Stop+1<<20 {
+		t.Errorf("alone: %+v", w)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/wal"
+	"github.com/pgbasin/pgbasin/walarchive"
 )
 
 // sources takes a segment from the first source that has it.
@@ -25,23 +26,40 @@ func (s sources) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
 	return nil, missing
 }
 
+// Source is the WAL that is at hand: that of the archive, which may be nil, and what the backup brings as far as h knows it. It is
+// nil if there is none. The closer is to be closed at the end.
+func Source(s *backupset.Set, h *backupset.Head, archive *walarchive.Archive) (wal.Source, io.Closer) {
+	var all sources
+	if archive != nil {
+		all = append(all, archive)
+	}
+	own, closer := ownWAL(s, h)
+	if own != nil {
+		all = append(all, own)
+	}
+	if len(all) == 0 {
+		return nil, nothing{}
+	}
+	return all, closer
+}
+
+// nothing needs no closing.
+type nothing struct{}
+
+func (nothing) Close() error { return nil }
+
 // ownWAL is the WAL that a backup brings; nil if there is none that can be read
 // again.
-func ownWAL(s *backupset.Set, d *backupset.Description, closers *[]io.Closer) wal.Source {
-	if d.WAL.Segments == 0 {
-		return nil
+func ownWAL(s *backupset.Set, h *backupset.Head) (wal.Source, io.Closer) {
+	if h.WAL.Segments == 0 || s.Path == "-" {
+		return nil, nothing{}
 	}
-	switch s.Form {
-	case backupset.Plain:
+	if s.Form == backupset.Plain {
 		name := "pg_wal"
-		if d.Version != 0 {
-			name = d.Version.WALDir()
+		if h.Version != 0 {
+			name = h.Version.WALDir()
 		}
-		return wal.Dir(filepath.Join(s.Path, name), d.WAL.SegmentSize)
-	case backupset.Tar:
-		if s.Path == "-" {
-			return nil
-		}
+		return wal.Dir(filepath.Join(s.Path, name), h.WAL.SegmentSize), nothing{}
 	}
 	archive := s.Data()
 	for i := range s.Archives {
@@ -49,7 +67,6 @@ func ownWAL(s *backupset.Set, d *backupset.Description, closers *[]io.Closer) wa
 			archive = &s.Archives[i]
 		}
 	}
-	t := &tarWAL{set: s, archive: archive, files: &d.WAL}
-	*closers = append(*closers, t)
-	return t
+	t := &tarWAL{set: s, archive: archive, files: &h.WAL}
+	return t, t
 }

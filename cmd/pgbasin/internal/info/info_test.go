@@ -85,7 +85,7 @@ func TestInfoOfABackupAndOfADirectoryOfBackups(t *testing.T) {
 		"start LSN:          " + first.Start.String() + " on timeline 1\n",
 		"stop LSN:           " + first.Stop.String() + " on timeline 1 (from the manifest)\n",
 		"tablespace:         16384 at " + location + ", ",
-		"1 segment in the backup, all that it needs\n",
+		" in the backup, all that it needs\n",
 		"first consistent:   " + first.Stop.String() + " on timeline 1",
 		"restore point:      \"before \"it\"\", LSN ",
 	} {
