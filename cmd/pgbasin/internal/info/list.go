@@ -14,6 +14,7 @@ import (
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/inspect"
+	"github.com/pgbasin/pgbasin/lsn"
 )
 
 // entry is a backup in a directory of several.
@@ -46,7 +47,8 @@ func (r *run) list(ctx context.Context) ([]entry, error) {
 		if c := started(a.report).Compare(started(b.report)); c != 0 {
 			return c
 		}
-		return cmp.Compare(a.name, b.name)
+		// The server writes whole seconds.
+		return cmp.Or(cmp.Compare(startPoint(a.report), startPoint(b.report)), cmp.Compare(a.name, b.name))
 	})
 	return list, nil
 }
@@ -65,6 +67,14 @@ func started(r *inspect.Report) time.Time {
 		return r.Control.CheckpointTime
 	}
 	return time.Time{}
+}
+
+func startPoint(r *inspect.Report) lsn.LSN {
+	if r == nil {
+		return 0
+	}
+	pos, _, _ := r.Start()
+	return pos
 }
 
 func (r *run) showList(list []entry) int {
