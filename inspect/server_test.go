@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,7 @@ func TestTheWindowIsWhatTheServerWrote(t *testing.T) {
 		t.Errorf("a damaged backup: %q", r.Problems)
 	}
 
+	inTar(t, none, archive, results[none], xid)
 	reach(t, archive, results[none], first, second, xid, at)
 	gap(t, none, archive, results[none], 1)
 	gap(t, none, archive, results[none], 2)
@@ -247,6 +249,27 @@ func reach(t *testing.T, archive string, result *basebackup.Result, first, secon
 	cancel()
 	if _, err := inspect.Reach(ctx, src, o, inspect.Target{Name: "x"}); err != context.Canceled {
 		t.Errorf("canceled: %v", err)
+	}
+}
+
+// inTar puts the archive's segments into the backup as pg_wal.tar, in their order
+// and in the opposite one: both are read like the archive.
+func inTar(t *testing.T, path, archive string, result *basebackup.Result, xid uint32) {
+	t.Helper()
+	names := segments(t, archive, result.Start)
+	for _, order := range []string{"ascending", "descending"} {
+		args := append([]string{"-C", archive, "-cf", filepath.Join(path, "pg_wal.tar")}, names...)
+		if out, err := exec.Command("tar", args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		r := report(t, path, "")
+		if w := r.Window; w == nil || w.Consistent != result.Stop || w.Newest.XID != xid || len(w.RestorePoints) != 2 || w.Broken || !r.OwnWAL || r.WAL.Segments != int64(len(names)) {
+			t.Errorf("WAL in a tar, %s: %+v, %+v", order, r, w)
+		}
+		slices.Reverse(names)
+	}
+	if err := os.Remove(filepath.Join(path, "pg_wal.tar")); err != nil {
+		t.Fatal(err)
 	}
 }
 
