@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,7 +110,13 @@ func prepare(dir string) (err error) {
 			return fmt.Errorf("pg_basebackup %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	return nil
+	// What copies have links to is read by everybody.
+	return filepath.WalkDir(plainBackup, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		return os.Chmod(path, 0o755)
+	})
 }
 
 // onMajors runs test for each major that -majors names.

@@ -200,7 +200,7 @@ var tarMutations = []struct {
 	{name: "WAL elsewhere", args: []string{"-w", "BACKUP/../wal"}, change: func(b *backup) {
 		b.mkdir("../wal")
 		b.rewrite("pg_wal.tar", func(m member) []member {
-			if m.Typeflag == tar.TypeReg {
+			if m.Typeflag == tar.TypeReg && !strings.Contains(m.Name, "/") {
 				b.write("../wal/"+m.Name, m.content)
 			}
 			return nil

@@ -12,6 +12,8 @@ import (
 // options are what the command line says.
 type options struct {
 	verify   verify.Options
+	manifest usage.Optional
+	wal      usage.Optional
 	progress bool
 	quiet    bool
 	json     bool
@@ -30,9 +32,6 @@ func (o *options) table(dropIn bool) []getopt.Option {
 	flag := func(b *bool) func(string) error {
 		return func(string) error { *b = true; return nil }
 	}
-	text := func(s *string) func(string) error {
-		return func(v string) error { *s = v; return nil }
-	}
 	info := func(err error) func(string) error {
 		return func(string) error { return err }
 	}
@@ -40,13 +39,13 @@ func (o *options) table(dropIn bool) []getopt.Option {
 	table := []getopt.Option{
 		{Long: "exit-on-error", Short: 'e', Set: flag(&v.ExitOnError)},
 		{Long: "ignore", Short: 'i', Arg: true, Set: o.addIgnored},
-		{Long: "manifest-path", Short: 'm', Arg: true, Set: text(&v.ManifestPath)},
+		{Long: "manifest-path", Short: 'm', Arg: true, Set: o.manifest.Set},
 		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
 		{Long: "no-parse-wal", Short: 'n', Set: flag(&v.NoParseWAL)},
 		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
 		{Long: "quiet", Short: 'q', Set: flag(&o.quiet)},
 		{Long: "skip-checksums", Short: 's', Set: flag(&v.SkipChecksums)},
-		{Long: "wal-directory", Short: 'w', Arg: true, Set: text(&v.WALDirectory)},
+		{Long: "wal-directory", Short: 'w', Arg: true, Set: o.wal.Set},
 	}
 	if dropIn {
 		return table
@@ -83,7 +82,14 @@ func parse(args []string, dropIn bool) (*options, error) {
 	case o.progress && o.quiet:
 		return o, usage.Refuse("cannot specify both %s and %s", "-P/--progress", "-q/--quiet")
 	}
-	o.verify.Path = operands[0]
+	o.verify.Path, o.verify.ManifestPath, o.verify.WALDirectory = operands[0], o.manifest.Text, o.wal.Text
+	// What the system says about nothing.
+	switch {
+	case o.manifest.Given && o.manifest.Text == "":
+		return o, usage.Refuse("could not open file \"\": No such file or directory")
+	case o.wal.Given && o.wal.Text == "":
+		return o, usage.Refuse("could not open directory \"\": No such file or directory")
+	}
 	return o, nil
 }
 
