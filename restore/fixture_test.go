@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -225,6 +227,48 @@ func (b *backup) one(prefix string, more ...member) string {
 		b.t.Fatal(err)
 	}
 	return path
+}
+
+// tarOf reads a tar file.
+func tarOf(t *testing.T, path string) []member {
+	t.Helper()
+	r := tar.NewReader(strings.NewReader(read(t, path)))
+	var all []member
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, member{h, content})
+	}
+}
+
+// manifestOf makes a manifest for the members of a data directory.
+func manifestOf(t *testing.T, members []member) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString("{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n")
+	separator := ""
+	for _, m := range members {
+		if m.Typeflag != tar.TypeReg {
+			continue
+		}
+		fmt.Fprintf(&b, "%s{ \"Path\": %q, \"Size\": %d, \"Last-Modified\": \"2026-01-01 00:00:00 GMT\", \"Checksum-Algorithm\": \"SHA256\", \"Checksum\": \"%x\" }",
+			separator, m.Name, len(m.content), sha256.Sum256(m.content))
+		separator = ",\n"
+	}
+	label := string(members[0].content)
+	start := label[len("START WAL LOCATION: "):strings.Index(label, " (file")]
+	fmt.Fprintf(&b, "\n],\n\"WAL-Ranges\": [\n{ \"Timeline\": 1, \"Start-LSN\": %q, \"End-LSN\": %q }\n],\n", start, start+"F")
+	fmt.Fprintf(&b, "\"Manifest-Checksum\": \"%x\"}\n", sha256.Sum256(b.Bytes()))
+	return b.Bytes()
 }
 
 // run prepares and runs a restore.

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,21 +197,99 @@ func TestWhatACopyByHandBringsOfItsServerIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestTheSameStreamIsRestoredFromStandardInput(t *testing.T) {
+// stream is the backup as one tar like "backup -D -", with its manifest and its
+// WAL, but without the tablespace.
+func (b *backup) stream() string {
+	b.t.Helper()
+	old := tarOf(b.t, filepath.Join(b.path, "base.tar"))
+	listed := manifestOf(b.t, old)
+	file := func(name string, content []byte) member {
+		return member{&tar.Header{Name: name, Mode: 0o600, Typeflag: tar.TypeReg}, content}
+	}
+	var wal []member
+	for _, m := range tarOf(b.t, filepath.Join(b.path, "pg_wal.tar")) {
+		if m.Typeflag == tar.TypeReg && !strings.Contains(m.Name, "/") {
+			wal = append(wal, file("pg_wal/"+m.Name, m.content))
+		}
+	}
+	return b.one("", append(wal, file("backup_manifest", listed))...)
+}
+
+func TestAStreamIsRestoredFromStandardInputAndComparedWithTheManifestAtItsEnd(t *testing.T) {
+	for _, name := range []string{"-", "one.tar"} {
+		for _, damaged := range []bool{false, true} {
+			b := newBackup(t)
+			b.rewrite("base.tar", without("tablespace_map"))
+			path := b.stream()
+			if damaged {
+				content := []byte(read(t, path))
+				i := bytes.Index(content, []byte("base/1/1259\x00"))
+				content[i+512] ^= 1
+				if err := os.WriteFile(path, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := b.options()
+			o.Backup, o.Tablespaces = path, nil
+			if name == "-" {
+				f, err := os.Open(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				o.Backup, o.Stdin = name, f
+			}
+			if damaged {
+				b.refused(o, "base/1/1259")
+				continue
+			}
+			r, err := run(o)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if !r.Verified || !exists(filepath.Join(o.DataDir, "global/pg_control")) || exists(filepath.Join(o.DataDir, "backup_manifest")) {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+	}
+}
+
+func TestAManifestOfAnotherBackupIsNotUsed(t *testing.T) {
 	b := newBackup(t)
-	b.rewrite("base.tar", without("tablespace_map"))
-	one, err := os.Open(b.one(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer one.Close()
-	o := b.options()
-	o.Backup, o.Stdin, o.Tablespaces = "-", one, nil
-	if _, err := run(o); err != nil {
-		t.Fatal(err)
-	}
-	if !exists(filepath.Join(o.DataDir, "global/pg_control")) {
-		t.Error("no pg_control")
+	b.rewrite("base.tar", func(m member) []member {
+		switch m.Name {
+		case "tablespace_map":
+			return nil
+		case "backup_label":
+			m.content = bytes.Replace(m.content, []byte("streamed"), []byte("pg_start_backup"), 1)
+		}
+		return []member{m}
+	})
+	old := bytes.Replace(manifestOf(t, tarOf(t, filepath.Join(b.path, "base.tar"))), []byte(`"Start-LSN": "0/`), []byte(`"Start-LSN": "F/`), 1)
+	old = bytes.Replace(old, []byte(`"End-LSN": "0/`), []byte(`"End-LSN": "F/`), 1)
+	at := bytes.Index(old, []byte(`"Manifest-Checksum"`))
+	old = fmt.Appendf(old[:at:at], "\"Manifest-Checksum\": \"%x\"}\n", sha256.Sum256(old[:at]))
+	path := b.one("data/", member{&tar.Header{Name: "backup_manifest", Mode: 0o600, Typeflag: tar.TypeReg}, old})
+	for _, stdin := range []bool{false, true} {
+		o := b.options()
+		o.Backup, o.Tablespaces, o.DataDir = path, nil, fmt.Sprint(o.DataDir, stdin)
+		if stdin {
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			o.Backup, o.Stdin = "-", f
+		}
+		var said []string
+		o.Observer.Warning = func(m string) { said = append(said, m) }
+		r, err := run(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verified || !strings.Contains(strings.Join(said, "\n"), "earlier backup") {
+			t.Errorf("%+v, said %q", r, said)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pgbasin/pgbasin/backupset"
@@ -71,18 +72,16 @@ func (r *run) verify() error {
 	if !r.p.Verify {
 		return nil
 	}
+	ledger, err := r.chooseLedger()
+	if err != nil || ledger == nil {
+		return err
+	}
 	src, err := r.openManifest()
-	if err != nil || src == nil {
+	if err != nil {
 		return err
 	}
 	defer src.Close()
 	m := manifest.NewReader(src)
-	ledger := r.ledgers[0]
-	if len(r.ledgers) > 1 {
-		if ledger, err = r.chooseLedger(); err != nil {
-			return err
-		}
-	}
 	err = uncovered(ledger.Verify(m))
 	if err != nil {
 		var problems *manifest.VerifyErrors
@@ -98,7 +97,7 @@ func (r *run) verify() error {
 	return nil
 }
 
-// openManifest returns nil if there is none that is the backup's.
+// openManifest opens the manifest, from its beginning each time.
 func (r *run) openManifest() (io.ReadCloser, error) {
 	if f := r.data.manifest; f != nil {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -106,31 +105,37 @@ func (r *run) openManifest() (io.ReadCloser, error) {
 		}
 		return io.NopCloser(f), nil
 	}
-	src, err := r.p.set.OpenManifest()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return src, err
+	return r.p.set.OpenManifest()
 }
 
-// chooseLedger reads the manifest of a single tar for the checksums that it
+// chooseLedger returns the ledger for the manifest, nil if there is no manifest
+// that is the backup's. That of a single tar is read for the checksums that it
 // holds.
 func (r *run) chooseLedger() (*manifest.Ledger, error) {
 	src, err := r.openManifest()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
+	if len(r.ledgers) == 1 {
+		return r.ledgers[0], nil
+	}
 	m := manifest.NewReader(src)
 	algorithm := manifest.None
 	for m.Next() {
 		if a := m.File().Algorithm; a != manifest.None {
 			algorithm = a
-			break
 		}
 	}
 	if m.Err() != nil {
 		return r.ledgers[0], nil // to be told again
+	}
+	if !slices.ContainsFunc(m.WALRanges(), func(w manifest.WALRange) bool { return w.Start <= r.p.Start && r.p.Start < w.End }) {
+		r.o.Observer.warning("the backup_manifest in the backup is that of an earlier backup and is not used")
+		return nil, nil
 	}
 	for _, l := range r.ledgers {
 		if l.Algorithm() == algorithm {
