@@ -89,9 +89,9 @@ func (e *RepeatedPathError) Error() string {
 // eachFile reads the manifest and calls f for each file. Errors of f are
 // returned as they are.
 func (v *verifier) eachFile(f func(*manifest.File) error) (*manifest.Reader, error) {
-	src, err := os.Open(v.manifestPath)
+	src, err := openManifest(v.manifestPath)
 	if err != nil {
-		return nil, &ManifestError{v.manifestPath, fmt.Errorf("could not open file \"%s\": %w", v.manifestPath, err)}
+		return nil, &ManifestError{v.manifestPath, err}
 	}
 	defer src.Close()
 	r := manifest.NewReader(named{src, v.manifestPath})
@@ -105,6 +105,19 @@ func (v *verifier) eachFile(f func(*manifest.File) error) (*manifest.Reader, err
 		return r, &ManifestError{v.manifestPath, err}
 	}
 	return r, nil
+}
+
+// openManifest opens a manifest, which is read more than once.
+func openManifest(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, &readError{path, errors.New("it is not a regular file")}
+	}
+	src, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not open file \"%s\": %w", path, err)
+	}
+	return src, nil
 }
 
 // named makes a file's errors say which file it was.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
 // mutation is a change of a backup, or of the way in which it is verified, about
@@ -297,5 +299,65 @@ func TestMutatedBackupsAreJudgedAsByPgVerifybackup(t *testing.T) {
 				t.Errorf("%q:\nstatus %d, %q\n%s\nwant status %d, %q\n%s", args, got.status, got.stdout, got.stderr, want.status, want.stdout, want.stderr)
 			}
 		})
+	}
+}
+
+// pg_verifybackup waits for somebody to write.
+func TestManifestThatIsAPipeIsRefused(t *testing.T) {
+	b := cloneOf(t, plainBackup)
+	b.remove("backup_manifest")
+	b.must(syscall.Mkfifo(b.path("backup_manifest"), 0o600))
+	got := run(t, 0, pgVerifybackup, b.dir)
+	want := "pg_verifybackup: error: could not read file \"" + b.path("backup_manifest") + "\": it is not a regular file\n"
+	if got != (outcome{1, "", want}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRangesOfSeveralTimelinesAreJudgedAsByPgVerifybackup(t *testing.T) {
+	primary := pgtest.Start(t, 15, pgtest.WALSegSize(1), pgtest.Setting("wal_keep_size", "100MB"))
+	standby := pgtest.StartStandby(t, primary)
+	start := primary.QueryString(t, "select redo_lsn::text from pg_control_checkpoint()")
+	primary.Exec(t, "create table t as select i from generate_series(1, 20000) i")
+	standby.CatchUp(t, primary)
+	standby.Promote(t)
+	standby.Exec(t, "insert into t select 1")
+	dir := filepath.Join(t.TempDir(), "backup")
+	basebackup(t, standby, "-D", dir)
+	history, err := os.ReadFile(filepath.Join(standby.DataDir(), "pg_wal", "00000002.history"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	switched := strings.Fields(string(history))[1]
+
+	b := &backup{t, dir}
+	text := string(b.read("backup_manifest"))
+	end := text[strings.Index(text, "\"End-LSN\": \"")+len("\"End-LSN\": \""):]
+	end = end[:strings.IndexByte(end, '"')]
+	for _, c := range []struct {
+		name         string
+		first, later [2]string
+		want         int
+	}{
+		{"up to the switch and from there", [2]string{start, switched}, [2]string{switched, end}, 0},
+		{"beyond the switch", [2]string{start, end}, [2]string{switched, end}, 1},
+		{"from before the switch", [2]string{start, switched}, [2]string{start, end}, 1},
+	} {
+		b.manifest(func(text string) string {
+			from, to := strings.Index(text, "{ \"Timeline\""), strings.LastIndex(text, "]")
+			ranges := ""
+			for i, r := range [][2]string{c.first, c.later} {
+				ranges += fmt.Sprintf("{ \"Timeline\": %d, \"Start-LSN\": \"%s\", \"End-LSN\": \"%s\" }", i+1, r[0], r[1])
+				if i == 0 {
+					ranges += ",\n"
+				}
+			}
+			return text[:from] + ranges + "\n" + text[to:]
+		})
+		args := []string{"-w", filepath.Join(standby.DataDir(), "pg_wal"), dir}
+		want, got := run(t, 0, oracle, args...), run(t, 0, pgVerifybackup, args...)
+		if got.status != want.status || got.status != c.want || !slices.Equal(got.said(), want.said()) {
+			t.Errorf("%s: %+v\nwant %+v", c.name, got, want)
+		}
 	}
 }
