@@ -17,6 +17,11 @@ type command struct {
 	formerly string // the name of that tool before PostgreSQL 10, if it had another
 }
 
+// statusNoCommand is the exit status without a command that there is, as a shell
+// has it. A server takes a status of up to 125 of its restore_command for the
+// end of the WAL: a misspelled command must not be that.
+const statusNoCommand = 127
+
 // dispatch finds the command: by the name under which the program was started,
 // or else by the first argument.
 func dispatch(p *program.Program) int {
@@ -32,7 +37,7 @@ func dispatch(p *program.Program) int {
 	if len(p.Args) == 0 {
 		p.Error("no command given")
 		p.HintHelp()
-		return 1
+		return statusNoCommand
 	}
 	name := p.Args[0]
 	p.Args = p.Args[1:]
@@ -51,7 +56,7 @@ func dispatch(p *program.Program) int {
 	}
 	p.Error(fmt.Sprintf("unknown command \"%s\"", name))
 	p.HintHelp()
-	return 1
+	return statusNoCommand
 }
 
 // topHelp is "pgbasin help", also of one command.

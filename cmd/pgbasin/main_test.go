@@ -8,10 +8,11 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"pgbasin":        main,
-		"pg_basebackup":  main,
-		"pg_receivewal":  main,
-		"pg_receivexlog": main,
+		"pgbasin":         main,
+		"pg_basebackup":   main,
+		"pg_receivewal":   main,
+		"pg_receivexlog":  main,
+		"pg_verifybackup": main,
 	})
 }
 
@@ -38,7 +39,14 @@ func TestProgramNamesAreFoundInPaths(t *testing.T) {
 	if got := runIn(nil, "", `C:\bin\pg_basebackup.exe`, "-V").stdout; got[:13] != "pg_basebackup" {
 		t.Errorf("version under a Windows path: %q", got)
 	}
-	if got := runIn(nil, ""); got.status != 1 || got.stderr == "" {
+	if got := runIn(nil, ""); got.status != 127 || got.stderr == "" {
 		t.Errorf("without even a name: %+v", got)
+	}
+}
+
+func TestAMisspelledRestoreCommandDoesNotEndRecovery(t *testing.T) {
+	// Up to 125 the server goes on without the file.
+	if got := runIn(nil, "", "pgbasin", "wal-fetsh", "--from", "x", "%f", "%p"); got.status <= 125 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -24,6 +24,7 @@ there, and it reaches nothing. The exit status is 0 if everything held, else 1.
 Options controlling the checks (that the server recovers is always checked):
       --amcheck          check every B-tree index and, from 14 on, every table
       --dump             read every row of every table in every database
+      --checksums        check the checksum of every page
       --sql=FILE         run the SQL commands in FILE; an error is a failure
       --assert=SQL       run SQL, whose result must be true
   -d, --dbname=DBNAME    database for the --sql and --assert after this option

@@ -58,6 +58,7 @@ func (o *options) table() []getopt.Option {
 		{Long: "amcheck", Set: flag(&o.checks.Amcheck)},
 		{Long: "dump", Set: flag(&o.checks.Dump)},
 
+		{Long: "checksums", Set: flag(&o.checks.Checksums)},
 		{Long: "sql", Arg: true, Set: o.addFile},
 		{Long: "assert", Arg: true, Set: o.addAssertion},
 		{Long: "dbname", Short: 'd', Arg: true, Set: text("dbname", &o.database)},

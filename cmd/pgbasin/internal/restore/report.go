@@ -30,6 +30,8 @@ type report struct {
 	Configuration []confReport         `json:"configuration,omitempty"`
 	Warnings      []string             `json:"warnings,omitempty"`
 
+	Bytes *int64 `json:"bytes,omitempty"` // of all files, of a plan as far as they are known
+
 	*planReport
 	*resultReport
 }
@@ -42,7 +44,6 @@ type confReport struct {
 }
 
 type planReport struct {
-	Bytes      int64         `json:"bytes"`
 	BytesExact bool          `json:"bytes_exact"`
 	WillVerify bool          `json:"will_verify"`
 	WAL        walReport     `json:"wal"`
@@ -68,7 +69,6 @@ type walReport struct {
 }
 
 type resultReport struct {
-	Bytes           int64   `json:"bytes"`
 	Files           int64   `json:"files"`
 	Verified        bool    `json:"verified"`
 	DurationSeconds float64 `json:"duration_seconds"`
@@ -107,11 +107,12 @@ func position(l lsn.LSN) string {
 }
 
 func (r *report) withPlan(p *restore.Plan) *report {
+	r.Bytes = &p.Bytes
 	w := walReport{p.WAL.Known, p.WAL.Needed, p.WAL.InBackup, p.WAL.InArchive, p.WAL.Missing}
 	if w.Missing == nil {
 		w.Missing = []string{}
 	}
-	r.planReport = &planReport{Bytes: p.Bytes, BytesExact: p.BytesKnown, WillVerify: p.Verify, WAL: w, Debris: p.Debris}
+	r.planReport = &planReport{BytesExact: p.BytesKnown, WillVerify: p.Verify, WAL: w, Debris: p.Debris}
 	for _, a := range p.Archives {
 		r.planReport.Archives = append(r.planReport.Archives,
 			archiveInfo{a.Name, a.Kind.String(), a.OID, a.Compression.String(), a.Stored, a.Content})
@@ -120,7 +121,8 @@ func (r *report) withPlan(p *restore.Plan) *report {
 }
 
 func (r *report) withResult(result *restore.Result) *report {
-	r.resultReport = &resultReport{result.Bytes, result.Files, result.Verified, float64(result.Duration.Milliseconds()) / 1000}
+	r.Bytes = &result.Bytes
+	r.resultReport = &resultReport{result.Files, result.Verified, float64(result.Duration.Milliseconds()) / 1000}
 	return r
 }
 
