@@ -48,6 +48,9 @@ type Checks struct {
 	// Dump reads every row of every table in every database that accepts
 	// connections.
 	Dump bool
+	// Checksums checks the checksum of every page after the server was shut
+	// down, if the cluster has them.
+	Checksums bool
 	// Statements are run after the other checks, those of one database one after
 	// the other.
 	Statements []Statement

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -85,22 +86,24 @@ func (a *archived) exhausted(timeline uint32, end lsn.LSN) error {
 	r := wal.NewReader(a.archive, wal.ReaderOptions{SegmentSize: size, Timeline: timeline, History: history, Start: end})
 	defer r.Close()
 	next := r.Next()
-	if err := r.Err(); err != nil {
+	err = r.Err()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("recovery ended at %s, where the WAL in the archive is broken: %w", end, err)
 	}
 	last, ok := a.lastWhole(timeline)
 	if !ok || last < segmentAfter(end, size) {
 		return nil
 	}
-	name := wal.SegmentName(timeline, last, size)
-	if next {
-		return fmt.Errorf("recovery ended at %s, but the archive goes on to segment %s", end, name)
+	ended := fmt.Errorf("recovery ended at %s, but the archive goes on to WAL segment %s", end, wal.SegmentName(timeline, last, size))
+	switch detail := r.Detail(); {
+	case next:
+		return ended
+	case err != nil:
+		return fmt.Errorf("%w and lacks %s", ended, wal.SegmentName(timeline, wal.SegmentNumber(end, size), size))
+	case detail != nil:
+		return fmt.Errorf("%w: %w", ended, detail)
 	}
-	err = fmt.Errorf("recovery ended at %s, but the archive has segment %s", end, name)
-	if detail := r.Detail(); detail != nil {
-		return fmt.Errorf("%w: %w", err, detail)
-	}
-	return err
+	return ended
 }
 
 // segmentAfter is the first segment that has only WAL at or after a position.

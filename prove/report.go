@@ -55,15 +55,16 @@ type Check string
 
 // The checks, in the order in which they are done.
 const (
-	CheckRestore  Check = "restore"  // the backup is whole and can be laid out
-	CheckServer   Check = "server"   // there is a server for it
-	CheckRecovery Check = "recovery" // the server recovers to a consistent state
-	CheckTarget   Check = "target"   // and as far as promised
-	CheckAmcheck  Check = "amcheck"  // in each database
-	CheckDump     Check = "dump"     // in each database
-	CheckSQL      Check = "sql"      // for each file
-	CheckAssert   Check = "assert"   // for each assertion
-	CheckCleanup  Check = "cleanup"  // a case only when something is left behind
+	CheckRestore   Check = "restore"   // the backup is whole and can be laid out
+	CheckServer    Check = "server"    // there is a server for it
+	CheckRecovery  Check = "recovery"  // the server recovers to a consistent state
+	CheckTarget    Check = "target"    // and as far as promised
+	CheckAmcheck   Check = "amcheck"   // in each database
+	CheckDump      Check = "dump"      // in each database
+	CheckSQL       Check = "sql"       // for each file
+	CheckAssert    Check = "assert"    // for each assertion
+	CheckChecksums Check = "checksums" // of all pages
+	CheckCleanup   Check = "cleanup"   // a case only when something is left behind
 )
 
 // Status is how a check ended.

@@ -99,6 +99,18 @@ func (r *run) prove(ctx context.Context) {
 	if r.plan != nil {
 		defer r.plan.Close()
 	}
+	var unreachable *restore.TargetError
+	if errors.As(err, &unreachable) {
+		why := "the target cannot be reached"
+		for _, check := range later {
+			r.skip(&Case{Check: check}, why)
+		}
+		c := r.targetCase()
+		c.began = prepared.began
+		r.end(c, err)
+		r.skipChecks(why)
+		return
+	}
 	for i, check := range later {
 		c := r.begin(check)
 		if check == CheckRestore {
@@ -122,6 +134,7 @@ func (r *run) prove(ctx context.Context) {
 		return
 	}
 	r.check(ctx)
+	r.checksums(ctx)
 }
 
 // begin begins a case.
@@ -144,6 +157,9 @@ func (r *run) skipChecks(why string) {
 	}
 	for i := range checks.Statements {
 		r.skip(checks.Statements[i].newCase(), why)
+	}
+	if checks.Checksums {
+		r.skip(&Case{Check: CheckChecksums}, why)
 	}
 }
 

@@ -341,6 +341,25 @@ func (s *Server) Stop() error {
 	return s.end(shutdown{fastShutdown, fastPatience}, shutdown{immediateShutdown, immediatePatience})
 }
 
+// shutDown shuts the server down cleanly: everything is in its files then.
+func (s *Server) shutDown(ctx context.Context) error {
+	if s.proc == nil || s.proc.ended() {
+		return errors.New("the server ended while it was checked")
+	}
+	if err := s.proc.cmd.Process.Signal(fastShutdown); err != nil {
+		return fmt.Errorf("could not shut the server down: %w", err)
+	}
+	select {
+	case <-s.proc.done:
+	case <-ctx.Done():
+		return fmt.Errorf("the server has not shut down: %w", context.Cause(ctx))
+	}
+	if s.proc.err != nil {
+		return fmt.Errorf("the server did not shut down cleanly: %w", s.proc.err)
+	}
+	return nil
+}
+
 // Close stops the server without ceremony, because nothing of it is needed any
 // more, and removes everything.
 func (s *Server) Close() error {

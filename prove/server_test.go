@@ -17,7 +17,7 @@ func TestAGoodBackupHolds(t *testing.T) {
 		s.Exec(t, "create database \"an \"\"odd'\\ name\"")
 		o := options(t, major)
 		o.Fill = fresh(t, s, nil)
-		o.Checks = prove.Checks{Amcheck: true, Dump: true, Statements: []prove.Statement{
+		o.Checks = prove.Checks{Amcheck: true, Dump: true, Checksums: true, Statements: []prove.Statement{
 			{Database: "postgres", SQL: "select count(*) = 100 from moved", Assert: true},
 			{Database: "postgres", SQL: "create table one (); drop table one; select 1", Name: "file.sql"},
 		}}
