@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -32,6 +33,24 @@ func (v *verifier) withoutManifest(err error) error {
 		return ErrNoManifest
 	}
 	return nil
+}
+
+// readLabelFile reads the label of a backup in plain format.
+func (v *verifier) readLabelFile() error {
+	info, err := os.Stat(v.dir + "/" + pgdata.LabelFile)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil // labelRange tells that there is none
+	}
+	f, err := os.Open(v.dir + "/" + pgdata.LabelFile)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxKept))
+	if err == nil {
+		v.readLabel(content)
+	}
+	return err
 }
 
 // readLabel takes over what the backup's backup_label says.

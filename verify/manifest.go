@@ -45,8 +45,8 @@ func (v *verifier) readManifest() error {
 	// Of several errors PostgreSQL finds the first, and a path that is listed
 	// again is seen before what follows it.
 	if v.index.seal() {
-		if err := v.repeatedPath(); err != nil {
-			return err
+		if again := v.repeatedPath(); again != nil {
+			return again
 		}
 	}
 	if err != nil {
@@ -59,17 +59,17 @@ func (v *verifier) readManifest() error {
 }
 
 // repeatedPath returns the error for the first file in the manifest's order that
-// is listed again. That a path seems to be there twice may be by chance.
+// is listed again.
 func (v *verifier) repeatedPath() error {
-	seen := map[string]struct{}{}
 	_, err := v.eachFile(func(f *manifest.File) error {
-		if _, flags := v.index.find(f.Path); flags == nil || *flags&repeated == 0 {
-			return nil
-		}
-		if _, again := seen[f.Path]; again {
+		_, flags := v.index.find(f.Path)
+		switch {
+		case flags == nil || *flags&repeated == 0:
+		case *flags&matched != 0: // a second time
 			return &RepeatedPathError{f.Path}
+		default:
+			*flags |= matched
 		}
-		seen[f.Path] = struct{}{}
 		return nil
 	})
 	var twice *RepeatedPathError

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,9 +22,10 @@ import (
 // with the backup, because the first change of a page after the backup's start
 // puts all of the page into WAL, and recovery begins with that. A page with a
 // wrong checksum is therefore good if the backup's WAL has an image of it, or
-// makes it anew. Without that WAL, pages whose last change is not older than
-// the backup's start cannot be judged; this is what the server goes by when it
-// checks the pages that it sends (basebackup.c).
+// makes it anew. Without that WAL a page whose last change is not older than the
+// backup's start cannot be judged, and any other one is taken to be broken; this
+// is what the server goes by when it checks the pages that it sends
+// (basebackup.c), except that it reads them again first.
 type PageReport struct {
 	Enabled  bool  // the cluster has page checksums; else the rest is 0
 	Checked  int64 // pages
@@ -42,7 +44,13 @@ const maxSuspects = 1 << 14
 const (
 	defaultBlockSize = 8192
 	defaultSegment   = 131072 // blocks in a file of a relation
+
+	minBlockSize, maxBlockSize = 1 << 10, 32 << 10
 )
+
+// checksumsOn is pg_control's data_checksum_version when all pages have
+// checksums. A server that is just turning them on has another one.
+const checksumsOn = 1
 
 // pageID names a page as WAL does.
 type pageID struct {
@@ -77,11 +85,26 @@ type pageChecker struct {
 
 func newPageChecker(control *pgdata.Control, start lsn.LSN) *pageChecker {
 	c := &pageChecker{blockSize: defaultBlockSize, perSegment: defaultSegment, start: start, suspects: map[pageID]suspect{}}
-	if control != nil && control.BlockSize != 0 {
+	if control != nil {
 		c.blockSize, c.perSegment = int(control.BlockSize), int(control.RelSegSize)
 	}
 	c.zero = make([]byte, c.blockSize)
 	return c
+}
+
+// checkPageSizes says why the control file does not tell enough to check pages.
+func (v *verifier) checkPageSizes() error {
+	const cannot = "page checksums cannot be checked: \"" + pgdata.ControlFile + "\" "
+	c := v.control
+	switch {
+	case c == nil:
+		return errors.New(cannot + "is missing or damaged")
+	case !c.Complete:
+		return fmt.Errorf(cannot+"has version %d, which is not known", c.PGControlVersion)
+	case c.BlockSize < minBlockSize || c.BlockSize > maxBlockSize || c.BlockSize&(c.BlockSize-1) != 0 || c.RelSegSize == 0:
+		return fmt.Errorf(cannot+"tells of blocks of %d bytes, and of %d in a file", c.BlockSize, c.RelSegSize)
+	}
+	return nil
 }
 
 // setStart tells where the backup started, if that was not known before.
@@ -93,7 +116,7 @@ func (c *pageChecker) setStart(start lsn.LSN) {
 
 // fits tells whether the checker has worked with the sizes of that cluster.
 func (c *pageChecker) fits(control *pgdata.Control) bool {
-	return control.BlockSize == 0 || c.blockSize == int(control.BlockSize) && c.perSegment == int(control.RelSegSize)
+	return c.blockSize == int(control.BlockSize) && c.perSegment == int(control.RelSegSize)
 }
 
 // pageFile checks the pages of one file, or of a part of it.
@@ -204,7 +227,7 @@ func (v *verifier) judgePages(ctx context.Context) error {
 		return nil
 	}
 	v.report.Pages = &c.report
-	if c.report.Enabled = v.control.DataChecksumVersion != 0; !c.report.Enabled {
+	if c.report.Enabled = v.control.DataChecksumVersion == checksumsOn; !c.report.Enabled {
 		c.report = PageReport{}
 		return nil
 	}

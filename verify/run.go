@@ -132,13 +132,13 @@ func (v *verifier) runPlain(ctx context.Context) error {
 		return err
 	}
 	if v.report.NoManifest {
-		if content, err := os.ReadFile(v.dir + "/" + pgdata.LabelFile); err == nil {
-			v.readLabel(content)
+		if err := v.readLabelFile(); err != nil {
+			return err
 		}
 	}
 	if v.o.PageChecksums {
-		if v.control == nil {
-			return errNoControl
+		if err := v.checkPageSizes(); err != nil {
+			return err
 		}
 		v.pages = newPageChecker(v.control, v.start())
 	}
@@ -152,8 +152,6 @@ func (v *verifier) runPlain(ctx context.Context) error {
 	}
 	return v.conclude(ctx)
 }
-
-var errNoControl = errors.New("page checksums cannot be checked: \"" + pgdata.ControlFile + "\" is missing or damaged")
 
 // start is where the WAL begins that the backup needs.
 func (v *verifier) start() lsn.LSN {
@@ -238,8 +236,7 @@ func (v *verifier) show() {
 // systemError is what the operating system said, without what Go says it was
 // about.
 func systemError(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := err.(*fs.PathError); ok {
 		return path.Err
 	}
 	return err

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,13 +114,11 @@ func (v *verifier) eachArchive(ctx context.Context, archives []archive, read fun
 // checkPagesAgain reads the archives again if the control file has turned out to
 // be that of a cluster with other sizes than the default ones.
 func (v *verifier) checkPagesAgain(ctx context.Context, archives []archive) error {
-	switch {
-	case v.pages == nil:
+	if v.pages == nil {
 		return nil
-	case v.control == nil:
-		return errNoControl
-	case v.pages.fits(v.control):
-		return nil
+	}
+	if err := v.checkPageSizes(); err != nil || v.pages.fits(v.control) {
+		return err
 	}
 	v.pages = newPageChecker(v.control, v.start())
 	return v.eachArchive(ctx, archives, func(ctx context.Context, a *archive) error {
@@ -167,30 +165,24 @@ type tarVerifier struct {
 
 // listArchives looks through the backup's directory.
 func (v *verifier) listArchives() ([]archive, error) {
-	entries, err := os.ReadDir(v.dir)
+	dir, err := os.Open(v.dir)
 	if err != nil {
-		return nil, fmt.Errorf("could not read directory \"%s\": %w", v.dir, systemError(err))
+		return nil, fmt.Errorf("could not open directory \"%s\": %w", v.dir, systemError(err))
 	}
+	defer dir.Close()
 	var archives []archive
-	for _, e := range entries {
-		name := e.Name()
-		if v.ignore.has(name) {
-			continue
-		}
-		info, err := os.Stat(v.dir + "/" + name)
-		var problem *Problem
-		switch {
-		case err != nil:
-			problem = &Problem{Kind: Unreadable, Path: name, Err: systemError(err), action: "could not stat file or directory"}
-		case !info.Mode().IsRegular():
-			problem = &Problem{Kind: NotRegular, Path: name, Archive: name}
-		}
-		if problem == nil {
-			a, isWAL, ok := parseArchiveName(name)
-			a.size = fileSize(info)
+	for {
+		names, err := dir.Readdirnames(batch)
+		for _, name := range names {
+			if v.ignore.has(name) {
+				continue
+			}
+			a, isWAL, problem := v.lookAtArchive(name)
 			switch {
-			case !ok:
-				problem = &Problem{Kind: Unexpected, Path: name}
+			case problem != nil:
+				if err := v.problem(problem); err != nil {
+					return nil, err
+				}
 			case isWAL:
 				v.walArchive = &a
 			default:
@@ -198,20 +190,31 @@ func (v *verifier) listArchives() ([]archive, error) {
 				v.progress.Total += a.size
 			}
 		}
-		if problem != nil {
-			if err := v.problem(problem); err != nil {
-				return nil, err
-			}
+		if err == io.EOF {
+			slices.SortFunc(archives, func(a, b archive) int { return strings.Compare(a.name, b.name) })
+			return archives, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("could not read directory \"%s\": %w", v.dir, systemError(err))
 		}
 	}
-	return archives, nil
 }
 
-func fileSize(info fs.FileInfo) int64 {
-	if info == nil {
-		return 0
+// lookAtArchive tells which archive a file is, or what is wrong with it.
+func (v *verifier) lookAtArchive(name string) (a archive, isWAL bool, problem *Problem) {
+	info, err := os.Stat(v.dir + "/" + name)
+	switch {
+	case err != nil:
+		return a, false, &Problem{Kind: Unreadable, Path: name, Err: systemError(err), action: "could not stat file or directory"}
+	case !info.Mode().IsRegular():
+		return a, false, &Problem{Kind: NotRegular, Path: name, Archive: name}
 	}
-	return info.Size()
+	a, isWAL, ok := parseArchiveName(name)
+	if !ok {
+		return a, false, &Problem{Kind: Unexpected, Path: name}
+	}
+	a.size = info.Size()
+	return a, isWAL, nil
 }
 
 // open returns what the archive holds, decompressed.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/wal"
@@ -92,7 +94,7 @@ func (v *verifier) walSource(ctx context.Context) (src wal.Source, closeSource f
 	if err != nil {
 		return nil, nil, err
 	}
-	return &segments{wal.Dir(dir, 0), archive}, func() error { return nil }, nil
+	return &segments{dir, wal.Dir(dir, 0), archive}, func() error { return nil }, nil
 }
 
 var errNoWAL = errors.New("the backup has no archive of WAL")
@@ -100,10 +102,8 @@ var errNoWAL = errors.New("the backup has no archive of WAL")
 // segments are the WAL segments of a directory. Plain ones are taken as they are,
 // whatever their size: what is behind the range does not count.
 type segments struct {
-	plain interface {
-		wal.Source
-		wal.SegmentSizer
-	}
+	dir     string
+	plain   wal.SegmentSizer
 	archive *walarchive.Archive
 }
 
@@ -116,9 +116,23 @@ func (s *segments) SegmentSize() (int64, error) {
 }
 
 func (s *segments) OpenSegment(tli uint32, segno uint64) (io.ReadCloser, error) {
-	rc, err := s.plain.OpenSegment(tli, segno)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.archive.OpenSegment(tli, segno)
+	size, err := s.SegmentSize()
+	if err != nil {
+		return nil, err
 	}
-	return rc, err
+	path := filepath.Join(s.dir, wal.SegmentName(tli, segno, size))
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.archive.OpenSegment(tli, segno)
+	case err != nil:
+		return nil, fmt.Errorf("could not access file \"%s\": %w", path, systemError(err))
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("\"%s\" is not a regular file", path) // to open a pipe would wait
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not open file \"%s\": %w", path, systemError(err))
+	}
+	return f, nil
 }
