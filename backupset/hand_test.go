@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/pgbasin/pgbasin/backupset"
-	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -58,10 +57,10 @@ func TestHandMadeCopiesAndTheirTars(t *testing.T) {
 		}
 	}
 	check(copied, "")
-	run(t, dir, "tar", "cf", "named.tar", "base")
-	check(filepath.Join(dir, "named.tar"), "base")
-	run(t, copied, "tar", "czf", "../dot.tgz", ".")
-	check(filepath.Join(dir, "dot.tgz"), "")
+	run(t, dir, "tar", "czf", "named.tgz", "base")
+	check(filepath.Join(dir, "named.tgz"), "base")
+	run(t, copied, "tar", "cf", "../dot.tar", ".")
+	check(filepath.Join(dir, "dot.tar"), "")
 	run(t, "/", "tar", "cf", filepath.Join(dir, "deep"), "--format=posix", strings.TrimPrefix(copied, "/"))
 	check(filepath.Join(dir, "deep"), strings.TrimPrefix(copied, "/"))
 	// What users keep beside the data comes first, and says nothing.
@@ -74,11 +73,10 @@ func TestHandMadeCopiesAndTheirTars(t *testing.T) {
 	write(t, filepath.Join(copied, "AA.txt"), "notes")
 	tree(t, copied, "", want)
 	run(t, copied, "sh", "-c", "LC_ALL=C tar cf ../flat.tar archive AA.txt $(ls | grep -v -e archive -e AA.txt)")
-	recompress(t, filepath.Join(dir, "flat.tar"), filepath.Join(dir, "flat"), codec.Zstd)
-	check(filepath.Join(dir, "flat"), "")
+	check(filepath.Join(dir, "flat.tar"), "")
 
 	// Standard input, from its first MiB or not.
-	for _, name := range []string{"named.tar", "dot.tgz", "flat"} {
+	for _, name := range []string{"dot.tar", "flat.tar"} {
 		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

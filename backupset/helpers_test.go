@@ -209,6 +209,11 @@ func run(t *testing.T, dir, name string, args ...string) {
 // recompress writes a compressed copy of a file.
 func recompress(t *testing.T, from, to string, a codec.Algorithm) {
 	t.Helper()
+	if a == codec.Gzip {
+		// Under the race detector this package's own takes very long.
+		run(t, "/", "sh", "-c", `gzip -1 <"$0" >"$1"`, from, to)
+		return
+	}
 	b, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)

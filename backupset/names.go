@@ -60,7 +60,7 @@ func tablespaceOf(name string) (oid uint32, rest string, ok bool) {
 	return oid, rest, ok
 }
 
-// walDirectory is the name of the WAL's directory: pg_xlog up to 9.6.
+// isWALDirectory tells the names of the WAL's directory: pg_xlog up to 9.6.
 func isWALDirectory(name string) bool { return name == "pg_wal" || name == "pg_xlog" }
 
 // isWALFile tells the names that an archive of WAL has.

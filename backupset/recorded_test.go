@@ -39,7 +39,7 @@ func TestBackupsOf95AreRead(t *testing.T) {
 	dir := t.TempDir()
 	const location = "/tmp/rec/ts"
 	tars, plain, space := filepath.Join(dir, "tars"), filepath.Join(dir, "plain"), filepath.Join(dir, "space")
-	recorded(t, basebackup.TarDirectory(basebackup.TarOptions{Path: tars, Compression: codec.Spec{Algorithm: codec.Gzip}, Sync: durable.NoSync}),
+	recorded(t, basebackup.TarDirectory(basebackup.TarOptions{Path: tars, Compression: codec.Spec{Algorithm: codec.LZ4}, Sync: durable.NoSync}),
 		basebackup.Options{WAL: basebackup.WALFetch}, "tar_fetch.1")
 	recorded(t, basebackup.Plain(basebackup.PlainOptions{Path: plain, Sync: durable.NoSync, Tablespaces: []basebackup.TablespaceMapping{{Old: location, New: space}}}),
 		basebackup.Options{}, "plain_stream.1", "plain_stream.2")

@@ -162,9 +162,12 @@ func (s *Set) openManifestFile() (io.ReadCloser, error) {
 	return f, nil
 }
 
-// Close ends the use of the set. Standard input is not closed.
+// Close ends the use of the set and lets go of what was read ahead of standard
+// input, which is not closed.
 func (s *Set) Close() error {
-	s.stdin = nil
+	if s.stdin != nil {
+		s.stdin.head, s.stdin.begun = nil, true
+	}
 	return nil
 }
 

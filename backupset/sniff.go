@@ -184,9 +184,8 @@ func describeDirectory(path string, entries []fs.DirEntry) string {
 	return "a directory that has neither PG_VERSION nor base.tar"
 }
 
-// LooksLike tells whether there may be a backup in the directory at path, by the names in it alone.
-func LooksLike(path string) bool { return looksLikeBackup(path) }
-
+// looksLikeBackup tells whether there may be a backup in the directory at path, by
+// the names in it alone.
 func looksLikeBackup(path string) bool {
 	for _, name := range []string{VersionName, "base.tar", "base.tar.gz", "base.tar.zst", "base.tar.lz4", "base.tar" + heldSuffix} {
 		if info, err := os.Lstat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
