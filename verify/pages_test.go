@@ -141,3 +141,23 @@ func TestControlFileHasToTellHowToReadPages(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func FuzzPages(f *testing.F) {
+	f.Add(page(0, 1), uint16(8192))
+	f.Add(make([]byte, 3*defaultBlockSize), uint16(100))
+	f.Add([]byte{1}, uint16(1))
+	f.Add(append(page(0, 1), page(1, 1)[:100]...), uint16(8191))
+	f.Fuzz(func(t *testing.T, content []byte, piece uint16) {
+		if len(content) > 1<<20 {
+			return
+		}
+		report, err := judged(t, "base/5/16384", 1000, content, func() int { return int(piece) + 1 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := report.Pages
+		if want := int64(len(content)+defaultBlockSize-1) / defaultBlockSize; p.Checked != want || p.New+p.Broken+p.Unknown > want || p.Broken != report.Total {
+			t.Errorf("%d bytes: %+v, %d problems", len(content), p, report.Total)
+		}
+	})
+}

@@ -37,7 +37,7 @@ func (s *progress) update(p verify.Progress) {
 func format(p verify.Progress) string {
 	var percent int64
 	if p.Total > 0 {
-		percent = int64(float64(p.Done) / float64(p.Total) * 100)
+		percent = p.Done * 100 / p.Total
 	}
 	total := strconv.FormatInt(p.Total/1024, 10)
 	return fmt.Sprintf("%*d/%s kB (%d%%) verified", len(total), p.Done/1024, total, percent)
