@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgbasin/pgbasin/conninfo"
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // template is a configuration in which nothing of the environment is left:
@@ -33,17 +33,27 @@ var template = sync.OnceValues(func() (*pgconn.Config, error) {
 })
 
 // sessionSettings are what every session of a check begins with. What a database
-// or a role sets for its sessions is for the application: a read-only default
-// or a timeout of it must not fail a check.
-var sessionSettings = map[string]string{
-	"application_name":                    "pgbasin prove",
-	"statement_timeout":                   "0",
-	"lock_timeout":                        "0",
-	"idle_in_transaction_session_timeout": "0",
-	"default_transaction_read_only":       "off",
-	"default_transaction_isolation":       "read committed",
-	"session_preload_libraries":           "",
-	"local_preload_libraries":             "",
+// or a role sets for its sessions is for the application: a read-only default,
+// a timeout or a role of it must not fail a check.
+func sessionSettings(v pgdata.Version) map[string]string {
+	settings := map[string]string{
+		"application_name":              "pgbasin prove",
+		"role":                          "none",
+		"statement_timeout":             "0",
+		"lock_timeout":                  "0",
+		"default_transaction_read_only": "off",
+		"default_transaction_isolation": "read committed",
+		"session_preload_libraries":     "",
+		"local_preload_libraries":       "",
+	}
+	for name, since := range map[string]pgdata.Version{
+		"idle_in_transaction_session_timeout": 90600, "idle_session_timeout": 140000, "transaction_timeout": 170000,
+	} {
+		if v >= since {
+			settings[name] = "0"
+		}
+	}
+	return settings
 }
 
 // connect opens a connection to a database as the superuser.
@@ -56,10 +66,7 @@ func (s *Server) connect(ctx context.Context, user, database string) (*pgconn.Pg
 	cfg.Host, cfg.Port = s.scratch.socket, uint16(s.port)
 	cfg.User, cfg.Database, cfg.Password = user, database, ""
 	cfg.TLSConfig, cfg.Fallbacks = nil, nil
-	cfg.RuntimeParams = maps.Clone(sessionSettings)
-	if s.version < 90600 {
-		delete(cfg.RuntimeParams, "idle_in_transaction_session_timeout")
-	}
+	cfg.RuntimeParams = sessionSettings(s.version)
 	return pgconn.ConnectConfig(ctx, cfg)
 }
 

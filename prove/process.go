@@ -65,6 +65,9 @@ type shutdown struct {
 // stop sends the signals one after the other until the process has ended, and at
 // last kills it and what it started.
 func (p *process) stop(steps ...shutdown) error {
+	if p.ended() {
+		return nil // and its number may be another process's by now
+	}
 	family := descendants(p.pid)
 	for _, s := range steps {
 		if p.ended() {

@@ -33,3 +33,19 @@ func TestAGoodBackupHolds(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatADatabaseSetsForItsSessionsDoesNotFailAGoodBackup(t *testing.T) {
+	for _, major := range []int{10, 18} {
+		s := pgtest.Start(t, major)
+		s.Exec(t, `create role limited; create schema own; create function own.set_config(text, text, bool) returns text language sql as 'select (1/0)::text'`)
+		s.Exec(t, `alter role postgres set role = limited; alter role postgres set default_transaction_read_only = on;
+			alter role postgres set statement_timeout = 1; alter role postgres set search_path = own;
+			alter role postgres set session_preload_libraries = none`)
+		o := options(t, major)
+		o.Fill = fill(t, s)
+		o.Checks = prove.Checks{Amcheck: true, Dump: true, Statements: []prove.Statement{
+			{Database: "postgres", SQL: "select current_user = 'postgres' and current_setting('search_path') = 'own'", Assert: true},
+		}}
+		failsOnly(t, run(t, o))
+	}
+}

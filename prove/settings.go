@@ -22,7 +22,7 @@ var carriedOver = []string{
 	"array_nulls", "backslash_quote", "bytea_output", "datestyle", "default_table_access_method",
 	"default_text_search_config", "default_with_oids", "extra_float_digits", "intervalstyle", "lo_compat_privileges",
 	"quote_all_identifiers", "search_path", "shared_preload_libraries", "standard_conforming_strings", "timezone",
-	"timezone_abbreviations", "transform_null_equals", "xmlbinary", "xmloption",
+	"transform_null_equals", "xmlbinary", "xmloption",
 }
 
 // recoverySettings are those that a restore puts into postgresql.auto.conf from

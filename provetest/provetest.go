@@ -104,6 +104,7 @@ func Clone(t testing.TB, dsn string, opts ...Option) string {
 
 func configuration(opts []Option) *config {
 	c := &config{timeout: 10 * time.Minute}
+	c.server.Connections = 100
 	c.server.SearchPath = filepath.SplitList(os.Getenv("PATH"))
 	for _, opt := range opts {
 		opt(c)
