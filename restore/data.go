@@ -43,9 +43,8 @@ type dataDirectory struct {
 
 func newDataDirectory(r *run) *dataDirectory {
 	d := &dataDirectory{r: r, links: map[uint32]bool{}, files: map[uint32]bool{}}
-	if label := r.p.head.Label; label != nil {
-		d.byHand = label.Method != "streamed"
-	}
+	h := r.p.head
+	d.byHand = h.ByHand || h.Label != nil && h.Label.Method != "streamed"
 	return d
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -289,6 +290,39 @@ func TestAManifestOfAnotherBackupIsNotUsed(t *testing.T) {
 		}
 		if r.Verified || !strings.Contains(strings.Join(said, "\n"), "earlier backup") {
 			t.Errorf("%+v, said %q", r, said)
+		}
+	}
+}
+
+func TestOnlyServersThatTakeItGetAccessForTheGroup(t *testing.T) {
+	for _, c := range []struct {
+		file, version string
+		mode          os.FileMode
+	}{{"0640", "15\n", 0o750}, {"0600", "15\n", 0o700}, {"0644", "15\n", 0o700}, {"0640", "10\n", 0o700}} {
+		b := newBackup(t)
+		b.noManifest()
+		mode, _ := strconv.ParseInt(c.file, 8, 32)
+		b.rewrite("base.tar", func(m member) []member {
+			switch {
+			case m.Name == "tablespace_map":
+				return nil
+			case m.Name == "PG_VERSION":
+				m.content = []byte(c.version)
+			}
+			if m.Typeflag == tar.TypeReg {
+				m.Mode = mode
+			}
+			return []member{m}
+		})
+		o := b.options()
+		o.Backup, o.Tablespaces = b.one(""), nil
+		if _, err := run(o); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]os.FileMode{".": c.mode, "base": c.mode, "base/1/1259": c.mode & 0o640, "postgresql.auto.conf": c.mode & 0o640} {
+			if info, err := os.Stat(filepath.Join(o.DataDir, name)); err != nil || info.Mode().Perm() != want {
+				t.Errorf("%+v: %s has %v, %v", c, name, info.Mode(), err)
+			}
 		}
 	}
 }

@@ -208,7 +208,9 @@ func (r *run) read(ctx context.Context, a *backupset.Archive) error {
 // setModes takes the modes from the first member of the data directory.
 func (r *run) setModes(first fs.FileMode) error {
 	r.dirMode, r.fileMode = 0o700, 0o600
-	if first&0o040 != 0 {
+	// Servers before 11 refuse any access for others, and what has access for
+	// all was not made by a server.
+	if r.p.Version >= 110000 && first&0o040 != 0 && first&0o007 == 0 {
 		r.dirMode, r.fileMode = 0o750, 0o640
 	}
 	for _, t := range r.p.targets() {

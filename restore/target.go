@@ -89,9 +89,12 @@ func (p *Plan) checkTooEarly(t *recoveryconf.Target) error {
 	return nil
 }
 
-// checkReach reads the WAL from the backup on until recovery would end.
+// checkReach reads the WAL from the backup on, in the archive and in the backup,
+// until recovery would end.
 func (p *Plan) checkReach(ctx context.Context, archive *walarchive.Archive, t *recoveryconf.Target) error {
-	o, err := p.readerOptions(ctx, archive, t)
+	src, closer := inspect.Source(p.set, p.head, archive)
+	defer closer.Close()
+	o, err := p.readerOptions(ctx, archive, src, t)
 	if err != nil || o.Start == 0 {
 		return err
 	}
@@ -115,7 +118,7 @@ func (p *Plan) checkReach(ctx context.Context, archive *walarchive.Archive, t *r
 			goal.Exclusive = false
 		}
 	}
-	r, err := inspect.Reach(ctx, archive, o, goal)
+	r, err := inspect.Reach(ctx, src, o, goal)
 	var broken *wal.RecordError
 	switch {
 	case errors.As(err, &broken):
@@ -141,23 +144,42 @@ func upTo(r *inspect.Reached) string {
 
 // readerOptions say where to begin to read, and along which timeline. Start is 0
 // when that cannot be told.
-func (p *Plan) readerOptions(ctx context.Context, archive *walarchive.Archive, t *recoveryconf.Target) (o wal.ReaderOptions, err error) {
+func (p *Plan) readerOptions(ctx context.Context, archive *walarchive.Archive, src wal.Source, t *recoveryconf.Target) (o wal.ReaderOptions, err error) {
 	if o.SegmentSize, err = archive.SegmentSize(); err != nil || o.SegmentSize == 0 {
 		return o, err
 	}
 	o.SystemID = p.SystemID
-	if o.Timeline, o.History, err = p.timeline(archive, t); err != nil {
+	wanted := t.Timeline
+	switch {
+	case wanted != "":
+	case p.Version >= recoveryconf.ParametersVersion:
+		wanted = "latest"
+	default:
+		wanted = "current"
+	}
+	o.Timeline, o.History, err = inspect.TargetTimeline(archive, p.Timeline, wanted)
+	var descent *inspect.DescentError
+	switch {
+	case errors.As(err, &descent):
+		return o, &TargetError{fmt.Sprintf("%s on timeline %d", describe(t), descent.Timeline), err.Error()}
+	case errors.Is(err, fs.ErrNotExist):
+		return o, &TargetError{fmt.Sprintf("%s on timeline %s", describe(t), wanted), "the WAL archive has no history of that timeline"}
+	case err != nil:
 		return o, err
 	}
-	// The WAL between start and stop point may be in the backup alone.
+	if at := timelineAt(o.Timeline, o.History, p.Start); at != p.Timeline {
+		return o, &TargetError{fmt.Sprintf("%s on timeline %d", describe(t), o.Timeline),
+			fmt.Sprintf("that timeline left the backup's, which is %d, before the backup started at %v", p.Timeline, p.Start)}
+	}
+	// WAL in a compressed backup without a tar of its own is not known yet: what
+	// is behind the stop point can do without it.
 	candidates := []lsn.LSN{p.Start}
 	if p.Stop != 0 {
 		n := wal.SegmentNumber(p.Stop, o.SegmentSize)
 		candidates = append(candidates, wal.SegmentStart(n, o.SegmentSize), wal.SegmentStart(n+1, o.SegmentSize))
 	}
 	for _, pos := range candidates {
-		tli := timelineAt(o.Timeline, o.History, pos)
-		there, err := has(archive, tli, wal.SegmentNumber(pos, o.SegmentSize))
+		there, err := has(src, timelineAt(o.Timeline, o.History, pos), wal.SegmentNumber(pos, o.SegmentSize))
 		if err != nil {
 			return o, err
 		}
@@ -165,7 +187,7 @@ func (p *Plan) readerOptions(ctx context.Context, archive *walarchive.Archive, t
 			o.Start = pos
 			return o, nil
 		}
-		if err := ctx.Err(); err != nil {
+		if ctx.Err() != nil {
 			return o, context.Cause(ctx)
 		}
 	}
@@ -180,48 +202,4 @@ func timelineAt(tli uint32, history []wal.Ancestor, pos lsn.LSN) uint32 {
 		}
 	}
 	return tli
-}
-
-// timeline is the one that recovery will follow, with its history.
-func (p *Plan) timeline(archive *walarchive.Archive, t *recoveryconf.Target) (uint32, []wal.Ancestor, error) {
-	own := p.Timeline
-	wanted := t.Timeline
-	if wanted == "" && p.Version >= recoveryconf.ParametersVersion {
-		wanted = "latest"
-	}
-	tli := own
-	switch wanted {
-	case "", "current":
-	case "latest":
-		// As the server's findNewestTimeLine probes.
-		for {
-			_, err := archive.ReadHistory(tli + 1)
-			if errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-			if err != nil {
-				return 0, nil, err
-			}
-			tli++
-		}
-	default:
-		n, err := strconv.ParseUint(wanted, 10, 32)
-		if err != nil {
-			return 0, nil, fmt.Errorf("timeline %q is not a number", wanted)
-		}
-		tli = uint32(n)
-	}
-	history, err := archive.ReadHistory(tli)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && tli == own:
-		return tli, nil, nil
-	case errors.Is(err, fs.ErrNotExist):
-		return 0, nil, &TargetError{fmt.Sprintf("%s on timeline %d", describe(t), tli), "the WAL archive has no history of that timeline"}
-	case err != nil:
-		return 0, nil, err
-	}
-	if at := timelineAt(tli, history, p.Start); at != own {
-		return 0, nil, &TargetError{fmt.Sprintf("%s on timeline %d", describe(t), tli), fmt.Sprintf("that timeline does not descend from the backup's, which is %d, at %v", own, p.Start)}
-	}
-	return tli, history, nil
 }

@@ -172,8 +172,8 @@ func (r *run) checkWAL(ctx context.Context, control *pgdata.Control) error {
 	return nil
 }
 
-func has(a *walarchive.Archive, tli uint32, segno uint64) (bool, error) {
-	r, err := a.OpenSegment(tli, segno)
+func has(src wal.Source, tli uint32, segno uint64) (bool, error) {
+	r, err := src.OpenSegment(tli, segno)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

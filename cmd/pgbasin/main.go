@@ -12,6 +12,7 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/info"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/prove"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/receive"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/restore"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/verify"
@@ -26,6 +27,7 @@ var commands = []command{
 	{name: "backup", dropIn: "pg_basebackup", about: "take a base backup of a running server", run: backup.Run},
 	{name: "receive", dropIn: "pg_receivewal", formerly: "pg_receivexlog", about: "receive the write-ahead log of a running server into an archive", run: receive.Run},
 	{name: "restore", about: "lay out a data directory from a base backup", run: restore.Run},
+	{name: "prove", about: "restore a base backup, start a server on it and check its data", run: prove.Run},
 	{name: "info", about: "show what a base backup is and what one can recover to", run: info.Run},
 	{name: "verify", dropIn: "pg_verifybackup", about: "check a base backup against its manifest and its WAL", run: verify.Run},
 	{name: "wal-push", about: "put a WAL file into an archive, as archive_command", run: walfiles.Push},
