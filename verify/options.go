@@ -40,7 +40,10 @@ type Options struct {
 	SkipChecksums bool // compare names and sizes only
 	NoParseWAL    bool
 	ExitOnError   bool // stop at the first problem
-	PageChecksums bool // also check each page's own checksum, where the cluster has them
+	// PageChecksums has each page's own checksum checked, too, where the cluster
+	// has them. The files of an incremental backup that hold changed blocks only
+	// have no such pages.
+	PageChecksums bool
 
 	// WithoutManifest lets a backup without a manifest be checked as far as that
 	// goes, by its WAL and its page checksums: servers before 13 write none.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pgbasin/pgbasin/internal/pgtest"
+	"github.com/pgbasin/pgbasin/manifest"
 )
 
 // mutation is a change of a backup, or of the way in which it is verified, about
@@ -126,6 +127,8 @@ var mutations = []mutation{
 	{name: "empty checksum", change: func(b *backup) { b.editChecksum(table, func(sum string) string { return "" }) }},
 	{name: "checksum in capitals", change: func(b *backup) { b.editChecksum(table, strings.ToUpper) }},
 	{name: "wrong algorithm", change: func(b *backup) { e := b.entry(table); b.replace(e, strings.Replace(e, "CRC32C", "SHA256", 1)) }},
+	{name: "all algorithms", change: func(b *backup) { b.allAlgorithms() }},
+	{name: "all algorithms, bits", change: func(b *backup) { b.allAlgorithms(); b.flipMany() }},
 	{name: "no checksum for a changed file", change: func(b *backup) {
 		e := b.entry(table)
 		b.replace(e, e[:strings.Index(e, ", \"Checksum-Algorithm\"")]+" },")
@@ -232,6 +235,40 @@ func (b *backup) editChecksum(name string, change func(string) string) {
 	at := strings.Index(e, "\"Checksum\": \"") + len("\"Checksum\": \"")
 	end := at + strings.IndexByte(e[at:], '"')
 	b.replace(e, e[:at]+change(e[at:end])+e[end:])
+}
+
+// allAlgorithms gives each file another algorithm than the one before it.
+func (b *backup) allAlgorithms() {
+	b.t.Helper()
+	b.manifest(func(text string) string {
+		var out strings.Builder
+		n := 0
+		for line := range strings.Lines(text) {
+			if path, _, ok := strings.Cut(strings.TrimPrefix(line, "{ \"Path\": \""), "\""); ok && strings.HasPrefix(line, "{ \"Path\"") {
+				a := manifest.CRC32C + manifest.ChecksumAlgorithm(n%5)
+				n++
+				h := a.New()
+				h.Write(b.read(path))
+				at := strings.Index(line, ", \"Checksum-Algorithm\"")
+				end := line[strings.LastIndex(line, " }"):]
+				line = fmt.Sprintf("%s, \"Checksum-Algorithm\": \"%v\", \"Checksum\": \"%x\"%s", line[:at], a, h.Sum(nil), end)
+			}
+			out.WriteString(line)
+		}
+		return out.String()
+	})
+}
+
+// flipMany changes a bit in many files.
+func (b *backup) flipMany() {
+	b.t.Helper()
+	names, err := filepath.Glob(b.path("base/1/1*"))
+	b.must(err)
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+			b.flip("base/1/"+filepath.Base(name), -1)
+		}
+	}
 }
 
 // walRange is the first range of WAL in the manifest.

@@ -279,3 +279,24 @@ func TestTarBackupsAreVerified(t *testing.T) {
 		})
 	}
 }
+
+func TestWALIsReadFromACompressedArchive(t *testing.T) {
+	for a, suffix := range map[codec.Algorithm]string{codec.Gzip: ".gz", codec.LZ4: ".lz4", codec.Zstd: ".zst"} {
+		b := cloneOf(t, plainBackup)
+		segment := b.segment()
+		name := filepath.Base(segment)
+		b.mkdir("../wal")
+		b.compress(segment, "../wal/"+name+suffix, a)
+		if got := run(t, 0, pgVerifybackup, b.dir); got.status != 1 || !strings.Contains(got.stderr, "WAL parsing failed for timeline 1") {
+			t.Errorf("%v: without its WAL: %+v", a, got)
+		}
+		if got := run(t, 0, pgVerifybackup, "-w", b.path("../wal"), b.dir); got != (outcome{0, "backup successfully verified\n", ""}) {
+			t.Errorf("%v: %+v", a, got)
+		}
+		b.write("../wal/"+name+suffix, b.read("../wal/" + name + suffix)[:50])
+		got := run(t, 0, pgVerifybackup, "-w", b.path("../wal"), b.dir)
+		if got.status != 1 || !strings.Contains(got.stderr, "WAL parsing failed for timeline 1\npg_verifybackup: detail: ") || !strings.Contains(got.stderr, name) {
+			t.Errorf("%v: cut off: %+v", a, got)
+		}
+	}
+}
