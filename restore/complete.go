@@ -112,7 +112,7 @@ func (r *run) finishTablespaces() error {
 	if r.version < 90500 {
 		return nil // the links are all there is
 	}
-	return writeFile(filepath.Join(r.p.DataDir, backupset.TablespaceMapName), r.p.tablespaceMap(r.version), r.fileMode)
+	return r.writeFile(filepath.Join(r.p.DataDir, backupset.TablespaceMapName), r.p.tablespaceMap(r.version), r.fileMode)
 }
 
 // makeDirectories makes what copies made by hand leave out.
@@ -150,7 +150,7 @@ func (r *run) configure() error {
 		}
 	}
 	for name, content := range contents {
-		if err := writeFile(filepath.Join(r.p.DataDir, name), content, r.fileMode); err != nil {
+		if err := r.writeFile(filepath.Join(r.p.DataDir, name), content, r.fileMode); err != nil {
 			return err
 		}
 	}

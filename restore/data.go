@@ -99,7 +99,7 @@ func (d *dataDirectory) open(first *tarstream.Header) error {
 	d.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
 		Dir: p.DataDir, Mounts: mounts, Link: d.link, Exists: d.exists,
 		DirMode: r.dirMode, FileMode: r.fileMode,
-		Writeback: r.o.Sync != durable.NoSync,
+		Writeback: r.o.Sync == durable.Syncfs, Sync: r.syncsFiles(),
 	})
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// writeFile makes a file with exactly this mode.
-func writeFile(path string, content []byte, mode fs.FileMode) error {
+// writeFile makes a file with exactly this mode, and durable if it is to be.
+func (r *run) writeFile(path string, content []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return fmt.Errorf("could not create file %q: %w", path, err)
@@ -17,6 +17,9 @@ func writeFile(path string, content []byte, mode fs.FileMode) error {
 		return errors.Join(fmt.Errorf("could not set permissions on file %q: %w", path, err), f.Close())
 	}
 	_, err = f.Write(content)
+	if err == nil && r.syncsFiles() {
+		err = f.Sync()
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

@@ -221,6 +221,9 @@ func (r *run) setModes(first fs.FileMode) error {
 	return nil
 }
 
+// syncsFiles tells whether each file is synced when it is written.
+func (r *run) syncsFiles() bool { return r.o.Sync == durable.Fsync }
+
 // commit makes everything durable and only then the directory one that a server
 // starts on.
 func (r *run) commit() error {
@@ -228,7 +231,11 @@ func (r *run) commit() error {
 	if r.o.Sync != durable.NoSync {
 		r.o.Observer.info("syncing data to disk ...")
 	}
-	if err := r.dirs.Sync(r.o.Sync); err != nil {
+	sync := func() error { return r.dirs.Sync(r.o.Sync) }
+	if r.syncsFiles() {
+		sync = r.dirs.SyncDirs
+	}
+	if err := sync(); err != nil {
 		return err
 	}
 	held, control := filepath.Join(p.DataDir, heldControl), filepath.Join(p.DataDir, backupset.ControlName)

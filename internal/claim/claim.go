@@ -167,6 +167,21 @@ func (s *Set) Sync(m durable.SyncMethod) error {
 	if m == durable.NoSync {
 		return nil
 	}
+	return s.syncNames()
+}
+
+// SyncDirs is Sync for directories of which every file was synced by who wrote
+// it.
+func (s *Set) SyncDirs() error {
+	for _, d := range s.dirs {
+		if err := durable.SyncDirs(d.path); err != nil {
+			return err
+		}
+	}
+	return s.syncNames()
+}
+
+func (s *Set) syncNames() error {
 	for _, d := range s.dirs {
 		if err := d.syncName(); err != nil {
 			return err

@@ -49,6 +49,12 @@ func SyncTree(root string, m SyncMethod) error {
 		return err
 	}
 	// Directories last: their entries must not outlive the files' contents.
+	return SyncDirs(root)
+}
+
+// SyncDirs makes the directories at and below root durable, of which every file
+// already is.
+func SyncDirs(root string) error {
 	return walk(root, func(path string, d fs.DirEntry) error {
 		if d.IsDir() {
 			return SyncDir(path)
