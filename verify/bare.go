@@ -14,9 +14,9 @@ import (
 	"github.com/pgbasin/pgbasin/wal"
 )
 
-// ErrNoManifest is the error when there is no manifest and nothing else was to be
+// ErrNoManifest is the error when there is no manifest and nothing else could be
 // checked.
-var ErrNoManifest = errors.New("the backup has no manifest, and neither WAL nor page checksums are to be checked")
+var ErrNoManifest = errors.New("the backup has no manifest, and neither WAL nor page checksums could be checked")
 
 // withoutManifest settles how to go on when the manifest could not be opened
 // because of err.

@@ -140,7 +140,10 @@ func (v *verifier) runPlain(ctx context.Context) error {
 		if err := v.checkPageSizes(); err != nil {
 			return err
 		}
-		v.pages = newPageChecker(v.control, v.start())
+		v.report.Pages = &PageReport{}
+		if v.control.DataChecksumVersion == checksumsOn {
+			v.pages = newPageChecker(v.control, v.start())
+		}
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.checkWAL(inner) })
@@ -172,7 +175,13 @@ func (v *verifier) conclude(ctx context.Context) error {
 	if err := v.reportWAL(); err != nil {
 		return err
 	}
-	return v.judgePages(ctx)
+	if err := v.judgePages(ctx); err != nil {
+		return err
+	}
+	if r := &v.report; r.NoManifest && len(r.WAL) == 0 && (r.Pages == nil || !r.Pages.Enabled) {
+		return ErrNoManifest
+	}
+	return nil
 }
 
 // problem notes and reports what is wrong. It returns an error if that is to be

@@ -63,6 +63,12 @@ func TestClusterWithoutPageChecksumsIsTold(t *testing.T) {
 		if o.status != 0 || r.Pages == nil || r.Pages.Enabled || !strings.Contains(o.stderr, "page checksums are not enabled") {
 			t.Errorf("%s: %+v", format, o)
 		}
+		if err := os.Remove(filepath.Join(dir, "backup_manifest")); err != nil {
+			t.Fatal(err)
+		}
+		if _, o := asJSON(t, "--checksums", "-n", dir); o.status != 1 || !strings.Contains(o.stderr, "neither WAL nor page checksums could be checked") {
+			t.Errorf("%s, nothing to check: %+v", format, o)
+		}
 	}
 }
 

@@ -109,7 +109,10 @@ func (b *bench) takeBackups(ctx context.Context, in *pgtest.Install, size int64)
 	if err != nil {
 		return nil, err
 	}
-	s, err := pgtest.Launch(ctx, pgtest.Config{Major: major, Settings: map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h"}, Checksums: new(bool)})
+	checksums := true
+	s, err := pgtest.Launch(ctx, pgtest.Config{Major: major, Checksums: &checksums, Settings: map[string]string{
+		"autovacuum": "off", "checkpoint_timeout": "1h",
+	}})
 	if err != nil {
 		return nil, err
 	}

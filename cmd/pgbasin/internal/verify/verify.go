@@ -117,7 +117,7 @@ func (r *run) notChecked(report *verify.Report) {
 func (r *run) failed(err error) {
 	r.p.Error(words.Of(err))
 	if errors.Is(err, verify.ErrNoManifest) {
-		r.p.Hint("Leave out -n/--no-parse-wal, or add --checksums.")
+		r.p.Hint("Leave out -n/--no-parse-wal, or add --checksums if the cluster has them.")
 	}
 	var format *manifest.FormatError
 	if errors.As(err, &format) && format.Line > 0 && !r.p.DropIn {
