@@ -40,6 +40,8 @@ type Plan struct {
 	o    Options
 	set  *backupset.Set
 	head *backupset.Head
+
+	segmentSize int64 // of the WAL, in bytes; 0 = not known
 }
 
 // NotEmptyError says that a directory which the restore should fill holds
@@ -205,9 +207,13 @@ func (p *Plan) demands() []demand {
 			d = &demand{path: path, exact: true}
 			total[path], order = d, append(order, d)
 		}
-		if a.Content >= 0 {
+		switch {
+		case a.Content >= 0:
 			d.bytes += a.Content
-		} else {
+		case a.Kind == backupset.WAL && p.WAL.Needed > 0:
+			d.bytes += p.WAL.Needed * p.segmentSize
+			d.exact = false
+		default:
 			d.bytes += max(a.Stored, 0)
 			d.exact = false
 		}

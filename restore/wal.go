@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/pgdata"
+	"github.com/pgbasin/pgbasin/tarstream"
 	"github.com/pgbasin/pgbasin/wal"
 	"github.com/pgbasin/pgbasin/walarchive"
 )
@@ -51,9 +53,16 @@ func (p *Plan) checkWAL(ctx context.Context, archive *walarchive.Archive) error 
 			return err
 		}
 	}
+	if seg == 0 {
+		var err error
+		if seg, err = p.firstSegment(ctx); err != nil {
+			return err
+		}
+	}
 	if len(p.ranges()) == 0 || !wal.ValidSegmentSize(seg) {
 		return nil
 	}
+	p.segmentSize = seg
 	w := &p.WAL
 	inBackup := func(tli uint32, n uint64) (bool, error) {
 		if h.WAL.Has(tli, n) {
@@ -101,6 +110,37 @@ func (p *Plan) ranges() []manifest.WALRange {
 	}
 	return nil
 }
+
+// firstSegment is the size of the first segment in the tar of WAL, 0 if there is
+// none. It is at the beginning of the tar.
+func (p *Plan) firstSegment(ctx context.Context) (int64, error) {
+	for i := range p.set.Archives {
+		if a := &p.set.Archives[i]; a.Kind == backupset.WAL {
+			f := new(segmentFinder)
+			if err := p.set.Read(ctx, a, f); err != nil && err != errFound {
+				return 0, err
+			}
+			return f.size, nil
+		}
+	}
+	return 0, nil
+}
+
+// segmentFinder stops an archive at its first segment.
+type segmentFinder struct{ size int64 }
+
+var errFound = errors.New("found")
+
+func (f *segmentFinder) Member(h *tarstream.Header) error {
+	if h.Type == tarstream.Regular && wal.IsSegmentName(h.Name) {
+		f.size = h.Size
+		return errFound
+	}
+	return nil
+}
+
+func (f *segmentFinder) Content([]byte) error { return nil }
+func (f *segmentFinder) EndMember() error     { return nil }
 
 // missingWAL counts the segments that are needed, and names
 // those that are nowhere.
