@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/internal/claim"
@@ -42,6 +43,9 @@ type Plan struct {
 	head *backupset.Head
 
 	segmentSize int64 // of the WAL, in bytes; 0 = not known
+
+	mu       sync.Mutex // of Warnings
+	prepared bool
 }
 
 // NotEmptyError says that a directory which the restore should fill holds
@@ -83,10 +87,20 @@ func Prepare(ctx context.Context, o Options) (*Plan, error) {
 	for _, w := range p.Warnings {
 		o.Observer.warning(w)
 	}
+	p.prepared = true
 	return p, nil
 }
 
-func (p *Plan) warn(message string) { p.Warnings = append(p.Warnings, message) }
+// warn adds a warning. Those of Prepare are told when it has succeeded; archives
+// that are read side by side give theirs at any time.
+func (p *Plan) warn(message string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Warnings = append(p.Warnings, message)
+	if p.prepared {
+		p.o.Observer.warning(message)
+	}
+}
 
 func (p *Plan) checkOptions() error {
 	if p.o.DataDir == "" || !filepath.IsAbs(p.o.DataDir) {

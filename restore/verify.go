@@ -134,7 +134,7 @@ func (r *run) chooseLedger() (*manifest.Ledger, error) {
 		return r.ledgers[0], nil // to be told again
 	}
 	if !slices.ContainsFunc(m.WALRanges(), func(w manifest.WALRange) bool { return w.Start <= r.p.Start && r.p.Start < w.End }) {
-		r.o.Observer.warning("the backup_manifest in the backup is that of an earlier backup and is not used")
+		r.p.warn("the backup_manifest in the backup is that of an earlier backup and is not used")
 		return nil, nil
 	}
 	for _, l := range r.ledgers {

@@ -204,11 +204,7 @@ func (r *run) checkWAL(ctx context.Context, control *pgdata.Control) error {
 	if len(missing) > 0 && p.o.WALArchive != "" {
 		return &MissingWALError{p.o.WALArchive, missing}
 	}
-	told := len(p.Warnings)
 	p.warnOfMissingWAL(missing)
-	for _, w := range p.Warnings[told:] {
-		r.o.Observer.warning(w)
-	}
 	return nil
 }
 
