@@ -172,6 +172,10 @@ func (v *verifier) start() lsn.LSN {
 
 // conclude reports what is known only when everything was read.
 func (v *verifier) conclude(ctx context.Context) error {
+	if v.report.NoManifest && v.control == nil {
+		// A backup's last file: without it there is none.
+		return &ControlError{Path: pgdata.ControlFile, Err: errors.New("is missing or damaged")}
+	}
 	if err := v.reportWAL(); err != nil {
 		return err
 	}

@@ -113,6 +113,19 @@ func TestBackupWithoutAManifestIsCheckedAsFarAsThatGoes(t *testing.T) {
 			}
 		})
 	}
+	b := cloneOf(t, plainBackup)
+	b.remove("backup_manifest")
+	b.remove("global/pg_control")
+	if o := run(t, 0, pgbasin, "verify", b.dir); o.status != 1 || !strings.Contains(o.stderr, "global/pg_control: is missing or damaged") {
+		t.Errorf("without a control file: %+v", o)
+	}
+	b = cloneOf(t, tarBackup)
+	b.remove("backup_manifest")
+	content := b.read("base.tar")
+	b.write("base.tar", content[:len(content)-1024])
+	if r, o := asJSON(t, b.dir); o.status != 1 || len(r.Problems) != 1 || r.Problems[0].Kind != "archive" {
+		t.Errorf("archive without an end: %+v", o)
+	}
 	if o := run(t, 0, pgbasin, "verify", "/nonexistent/backup"); o.status != 1 || !strings.Contains(o.stderr, "could not open file \"/nonexistent/backup/backup_manifest\": No such file or directory") {
 		t.Errorf("%+v", o)
 	}
