@@ -291,6 +291,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the server has its own
+	s.info("starting PostgreSQL %s, waiting for the end of its recovery", s.Version())
 	cmd := exec.Command(s.program.path, "-D", s.scratch.data(), "-c", "config_file="+s.scratch.configFile())
 	cmd.Dir, cmd.Env = s.scratch.dir, s.runner.env
 	cmd.Stdout, cmd.Stderr = log, log
