@@ -94,6 +94,13 @@ func (d *dataDirectory) open(first *tarstream.Header) error {
 			return fmt.Errorf("could not create directory %q: %w", status, err)
 		}
 	}
+	for _, t := range p.Tablespaces {
+		if t.InPlace && t.archive != nil {
+			if _, err := claim.MakeAll(t.Path, r.dirMode); err != nil {
+				return fmt.Errorf("could not create directory %q: %w", t.Path, err)
+			}
+		}
+	}
 	close(r.ready)
 	var err error
 	d.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
@@ -248,7 +255,7 @@ func (d *dataDirectory) tablespaceMember(h *tarstream.Header) error {
 	if t == nil {
 		return fmt.Errorf("tablespace %d comes late in the archive: restore from a file instead of standard input, so that its place is known before", n)
 	}
-	if rest != "" {
+	if rest != "" || t.InPlace {
 		d.files[t.OID] = true
 	}
 	if rest == "" && !t.InPlace {
