@@ -6,7 +6,7 @@
 // What keeps Run from judging the backup at all, such as a manifest that is not
 // sound, is its error.
 //
-// Memory does not grow with the backup: of each file that the manifest lists
-// about 30 bytes are kept, and the files' content passes through one buffer for
-// each of Options.Jobs.
+// Memory grows with the number of files alone: of each that the manifest lists
+// about 30 bytes are kept. Content passes through one buffer for each of
+// Options.Jobs.
 package verify
