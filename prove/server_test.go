@@ -1,8 +1,10 @@
 package prove_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 	"github.com/pgbasin/pgbasin/prove"
@@ -47,5 +49,25 @@ func TestWhatADatabaseSetsForItsSessionsDoesNotFailAGoodBackup(t *testing.T) {
 			{Database: "postgres", SQL: "select current_user = 'postgres' and current_setting('search_path') = 'own'", Assert: true},
 		}}
 		failsOnly(t, run(t, o))
+	}
+}
+
+func TestTheNewestCommitIsFoundInTheBackupsOwnWAL(t *testing.T) {
+	for _, major := range []int{10, 18} {
+		s := pgtest.Start(t, major)
+		load := pgtest.Load(t, s, 1)
+		load.Wait(t, 1)
+		began := time.Now()
+		o := options(t, major)
+		o.Fill = func(ctx context.Context, d prove.Dir) error {
+			defer load.Stop()
+			return fresh(t, s, nil)(ctx, d)
+		}
+		r := run(t, o)
+		failsOnly(t, r)
+		// The clocks are the same machine's.
+		if last := r.Recovery.LastCommit; last.Before(began) || last.After(began.Add(r.Restore)) || !last.Equal(r.Recovery.Newest) {
+			t.Errorf("%d: last commit at %s, newest data of %s, the backup began at %s and took %s", major, last, r.Recovery.Newest, began, r.Restore)
+		}
 	}
 }
