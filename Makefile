@@ -50,6 +50,7 @@ fuzz:
 # for about a minute.
 bench: build
 	go run ./e2e/bench $(if $(QUICK),-quick)
+	go run ./e2e/verify/bench $(if $(QUICK),-size 300 -files 100000 -pairs 3)
 
 cross:
 	@set -e; for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
