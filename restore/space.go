@@ -1,8 +1,6 @@
 package restore
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // SpaceError says that a file system cannot hold what would be restored to it.
 type SpaceError struct {
@@ -29,12 +27,8 @@ type demand struct {
 
 // checkSpace refuses what does not fit, file system by file system.
 func checkSpace(demands []demand) error {
-	type volume struct {
-		SpaceError
-		at string
-	}
-	volumes := map[string]*volume{}
-	var order []*volume
+	volumes := map[string]*SpaceError{}
+	var order []*SpaceError
 	for _, d := range demands {
 		at := existing(d.path)
 		id, free, ok := freeSpace(at)
@@ -43,7 +37,7 @@ func checkSpace(demands []demand) error {
 		}
 		v := volumes[id]
 		if v == nil {
-			v = &volume{SpaceError: SpaceError{Path: d.path, Have: free}}
+			v = &SpaceError{Path: d.path, Have: free}
 			volumes[id], order = v, append(order, v)
 		}
 		v.Need += d.bytes
@@ -52,7 +46,7 @@ func checkSpace(demands []demand) error {
 	}
 	for _, v := range order {
 		if v.Need > v.Have {
-			return &v.SpaceError
+			return v
 		}
 	}
 	return nil
