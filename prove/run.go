@@ -88,42 +88,36 @@ func (r *run) end(c *Case, err error) bool {
 // prove does everything that is a case. When one that others stand on fails,
 // those are skipped, and are in the report as well: it always has the same cases.
 func (r *run) prove(ctx context.Context) {
-	later := []Check{CheckRestore, CheckServer, CheckRecovery}
-	stages := map[Check]func(context.Context, *Case) error{CheckRestore: r.restore, CheckServer: r.server, CheckRecovery: r.recovery}
 	prepared := r.begin(CheckRestore)
 	err := r.prepare(ctx)
-	if err == nil && r.plan != nil && r.plan.Version != 0 {
-		// The server is looked for before the backup is restored if it can be.
-		later[0], later[1] = later[1], later[0]
-	}
+	stages := []Check{CheckRestore, CheckServer, CheckRecovery}
 	if r.plan != nil {
 		defer r.plan.Close()
+		if r.plan.Version != 0 { // then there is no need to restore for want of a server
+			stages = []Check{CheckServer, CheckRestore, CheckRecovery}
+		}
 	}
 	var unreachable *restore.TargetError
 	if errors.As(err, &unreachable) {
-		why := "the target cannot be reached"
-		for _, check := range later {
-			r.skip(&Case{Check: check}, why)
-		}
+		const why = "the target cannot be reached"
+		r.skipStages(stages, why)
 		c := r.targetCase()
 		c.began = prepared.began
 		r.end(c, err)
 		r.skipChecks(why)
 		return
 	}
-	for i, check := range later {
+	for i, check := range stages {
 		c := r.begin(check)
 		if check == CheckRestore {
 			c.began = prepared.began
 		}
 		if err == nil {
-			err = stages[check](ctx, c)
+			err = r.stage(ctx, c)
 		}
 		if !r.end(c, err) {
 			why := string(check) + " failed"
-			for _, skipped := range later[i+1:] {
-				r.skip(&Case{Check: skipped}, why)
-			}
+			r.skipStages(stages[i+1:], why)
 			r.skip(r.targetCase(), why)
 			r.skipChecks(why)
 			return
@@ -135,6 +129,23 @@ func (r *run) prove(ctx context.Context) {
 	}
 	r.check(ctx)
 	r.checksums(ctx)
+}
+
+// stage does one of the things that everything else stands on.
+func (r *run) stage(ctx context.Context, c *Case) error {
+	switch c.Check {
+	case CheckRestore:
+		return r.restore(ctx, c)
+	case CheckServer:
+		return r.server(ctx, c)
+	}
+	return r.recovery(ctx, c)
+}
+
+func (r *run) skipStages(stages []Check, why string) {
+	for _, check := range stages {
+		r.skip(&Case{Check: check}, why)
+	}
 }
 
 // begin begins a case.
@@ -244,7 +255,7 @@ func (r *run) recovery(ctx context.Context, c *Case) error {
 	r.report.SystemID = r.s.control.SystemID
 	inWAL := r.s.lastCommit(ctx)
 	began := time.Now()
-	err := r.s.recover(ctx)
+	err := r.s.bringUp(ctx)
 	r.report.Recover = time.Since(began)
 	r.report.Recovery = r.s.seen()
 	if err == nil {

@@ -82,7 +82,7 @@ func Start(ctx context.Context, o ServerOptions, fill func(ctx context.Context, 
 	}
 	if err = fill(ctx, Dir{s.scratch}); err == nil {
 		if err = s.examine(ctx); err == nil {
-			err = s.recover(ctx)
+			err = s.bringUp(ctx)
 		}
 	}
 	if err != nil {
@@ -237,9 +237,9 @@ func (e *EndedError) Error() string {
 	return "the server ended: " + e.Fatal[len(e.Fatal)-1]
 }
 
-// recover starts the server and waits until it takes connections. Libraries that
+// bringUp starts the server and waits until it takes connections. Libraries that
 // it should preload and that are not installed are left out.
-func (s *Server) recover(ctx context.Context) error {
+func (s *Server) bringUp(ctx context.Context) error {
 	c, err := configure(s.scratch, s.version, s.control, s.port, s.o.Connections, s.o.Settings)
 	if err != nil {
 		return err
