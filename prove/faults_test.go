@@ -178,21 +178,26 @@ func fakeServer(t testing.TB, version, script string) string {
 }
 
 func TestAServerThatHangsIsGivenUpAndGone(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Start(t, 15)
-	for _, script := range []string{"sleep 1000", "trap '' QUIT INT TERM; sleep 1000 & sleep 1000; wait"} {
-		o := options(t, 15)
-		o.Server.BinDir = fakeServer(t, "15.99", script)
-		o.Fill = fresh(t, s, nil)
-		o.Timeout = 6 * time.Second
-		r := run(t, o)
-		failsOnly(t, r, "recovery")
-		if c := find(t, r, "recovery"); c.Message() != "the server has not finished its recovery: not finished within 6s" {
-			t.Errorf("the message is %q", c.Message())
-		}
+	for name, script := range map[string]string{"simple": "sleep 1000", "stubborn": "trap '' QUIT INT TERM; sleep 1000 & sleep 1000; wait"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait most of the time
+			o := options(t, 15)
+			o.Server.BinDir = fakeServer(t, "15.99", script)
+			o.Fill = fresh(t, s, nil)
+			o.Timeout = 6 * time.Second
+			r := run(t, o)
+			failsOnly(t, r, "recovery")
+			if c := find(t, r, "recovery"); c.Message() != "the server has not finished its recovery: not finished within 6s" {
+				t.Errorf("the message is %q", c.Message())
+			}
+		})
 	}
 }
 
 func TestARestoreCommandThatHangsIsGivenUpAndGone(t *testing.T) {
+	t.Parallel()
 	s := pgtest.Start(t, 15)
 	o := options(t, 15)
 	o.Fill = fresh(t, s, func(data string) {
