@@ -32,7 +32,7 @@ func parseConfLine(line string) (setting, bool) {
 	if end <= 0 {
 		return setting{}, false
 	}
-	s := setting{name: strings.ToLower(line[:end])}
+	s := setting{name: lower(line[:end])}
 	rest := strings.TrimLeft(line[end:], confBlanks)
 	rest, equals := strings.CutPrefix(rest, "=")
 	if !equals && rest == line[end:] {
@@ -49,6 +49,17 @@ func parseConfLine(line string) (setting, bool) {
 	value, ok := unquoteConf(rest[1:])
 	s.value = value
 	return s, ok
+}
+
+// lower turns A to Z into lower case, and nothing else: names are compared so.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // unquoteConf reads a quoted value up to its closing quote (GUC_scanstr).
