@@ -30,7 +30,7 @@ func (r *run) checkPages(ctx context.Context, c *Case) error {
 	}
 	report, err := verify.Run(ctx, verify.Options{
 		Path: r.s.scratch.data(), Format: verify.Plain, WithoutManifest: true, ManifestPath: filepath.Join(r.s.scratch.dir, "no manifest"),
-		NoParseWAL: true, PageChecksums: true, Jobs: r.o.jobs(),
+		NoParseWAL: true, PageChecksums: true, ShutDown: true, Jobs: r.o.jobs(),
 	})
 	if err != nil {
 		return err
@@ -39,13 +39,9 @@ func (r *run) checkPages(ctx context.Context, c *Case) error {
 		c.problem(p.Error())
 	}
 	c.Count = report.Total
-	pages := report.Pages
-	if pages == nil {
+	if report.Pages == nil {
 		return errors.New("no page was checked")
 	}
-	if pages.Unknown > 0 {
-		c.problem(fmt.Sprintf("%d pages have a wrong checksum", pages.Unknown))
-	}
-	c.Summary = fmt.Sprintf("%d pages", pages.Checked)
+	c.Summary = fmt.Sprintf("%d pages", report.Pages.Checked)
 	return nil
 }

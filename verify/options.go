@@ -49,6 +49,11 @@ type Options struct {
 	// goes, by its WAL and its page checksums: servers before 13 write none.
 	WithoutManifest bool
 
+	// ShutDown says that the directory is that of a server which was shut down,
+	// not a copy made beside a running one: no page may be wrong, with whatever
+	// WAL, except in free space maps, which are not kept with care.
+	ShutDown bool
+
 	Jobs     int // files read at the same time; 0 = the number of processors
 	Observer Observer
 }

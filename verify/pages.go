@@ -252,7 +252,8 @@ func (v *verifier) judgePages(ctx context.Context) error {
 	for _, s := range slices.Concat(broken, c.more) {
 		// A server makes a free space map anew that it cannot read, and changes
 		// it without WAL.
-		if id, _ := parseRelationFile(s.path); s.changed >= c.start && (!allWAL || id.fork == fsmFork) {
+		id, _ := parseRelationFile(s.path)
+		if s.changed >= c.start && (!allWAL || id.fork == fsmFork) || v.o.ShutDown && id.fork == fsmFork {
 			c.report.Unknown++
 			continue
 		}

@@ -161,3 +161,22 @@ func FuzzPages(f *testing.F) {
 		}
 	})
 }
+
+func TestAShutDownServersPagesAreBrokenWhateverTheirAge(t *testing.T) {
+	for path, broken := range map[string]int64{"base/5/16384": 1, "base/5/16384_vm": 1, "base/5/16384_fsm": 0} {
+		v := newVerifier(Options{PageChecksums: true, ShutDown: true})
+		v.control = testControl()
+		v.pages = newPageChecker(v.control, v.start())
+		content := page(0, 1<<40)
+		content[5000] ^= 0x10
+		f := v.pages.file(path, "", 0)
+		f.write(content)
+		f.close()
+		if err := v.judgePages(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r := v.report.Pages; r.Broken != broken || r.Unknown != 1-broken {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+}

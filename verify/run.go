@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -158,6 +159,9 @@ func (v *verifier) runPlain(ctx context.Context) error {
 
 // start is where the WAL begins that the backup needs.
 func (v *verifier) start() lsn.LSN {
+	if v.o.ShutDown {
+		return math.MaxUint64 // after everything that is there
+	}
 	var start lsn.LSN
 	if v.label != nil {
 		start = v.label.Start

@@ -61,7 +61,7 @@ func faults(t *testing.T, major int) []fault {
 		{
 			name: "a flipped bit in a table, all pages", args: []string{"--no-verify", "--checksums"},
 			plant: func(t *testing.T, f *planted) { flip(t, f.path(f.table), 2*8192+5000) },
-			found: "checksums", message: "checksum",
+			found: "checksums", message: "checksum verification failed in file \"{table}\", block 2",
 		},
 		{
 			name: "a flipped bit in an index, amcheck", args: []string{"--no-verify", "--amcheck", "--dump"},
