@@ -142,7 +142,8 @@ func TestHostileArchivesAreRefusedByName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBackup(t)
 			b.noManifest()
-			b.rewrite("base.tar", without("tablespace_map"))
+			// Few files do: it is the last ones that matter.
+			b.rewrite("base.tar", without("tablespace_map", "base/4/", "base/5/", "base/1/1", "base/1/2"))
 			path := b.one("")
 			f, err := os.OpenFile(path, os.O_RDWR, 0)
 			if err != nil {
