@@ -180,6 +180,27 @@ func TestHostileArchivesAreRefusedByName(t *testing.T) {
 	}
 }
 
+func TestWhatLiesBesideTheDataDirectoryInATarIsNotRestored(t *testing.T) {
+	for _, name := range []string{"harm", "database/harm", "data/../harm"} {
+		b := newBackup(t)
+		b.rewrite("base.tar", without("tablespace_map", "base/4/", "base/5/", "base/1/1", "base/1/2"))
+		path := b.one("data/")
+		content := []byte(read(t, path))
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		if err := os.WriteFile(path, append(content[:len(content)-1024], out.Bytes()...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := b.options()
+		o.Backup, o.Tablespaces = path, nil
+		t.Log(b.refused(o, name))
+	}
+}
+
 func TestTheNextRestoreRemovesWhatAKilledOneLeft(t *testing.T) {
 	b := newBackup(t)
 	good := read(t, filepath.Join(b.path, "base.tar"))

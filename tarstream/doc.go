@@ -4,7 +4,7 @@
 // A [Parser] is an io.WriteCloser: the bytes of an archive go in, in pieces of
 // any size, and a [Visitor] is called for each member and its content. Visitors
 // are a [Writer], which makes an archive again, an [Injector], which changes
-// members on the way to another Visitor, [Strip], [Drop] and [Rename], which do
+// members on the way to another Visitor, [Drop] and [Rename], which do
 // less, an [Extractor], which makes files, and whatever the caller writes; [Tee]
 // feeds several of them. Content is never copied between them.
 //

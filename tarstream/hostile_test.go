@@ -83,9 +83,7 @@ func TestHostileArchivesAreRefusedByNameAndWriteNothingOutside(t *testing.T) {
 		"GNU name that leads up, hidden":   {with(extension('L', "./base//.././../outside/harm\x00"), canary), "../outside/harm"},
 		"GNU target that leads up":         {with(extension('K', "../../outside\x00"), member{name: "pg_tblspc/1", typ: '2', link: "/x"}), "../../outside"},
 		"GNU target with a zero byte":      {with(extension('K', "/x\x00y\x00"), member{name: "pg_tblspc/1", typ: '2', link: "/x"}), `"/x\x00y"`},
-		"member beside the prefix":         {archive(t, member{name: "data/", typ: '5'}, member{name: "harm", content: "x"}), "harm"},
 		"name that leads up in the prefix": {archive(t, member{name: "data/", typ: '5'}, member{name: "data/../harm", content: "x"}), "data/../harm"},
-		"prefix of another name":           {archive(t, member{name: "data/", typ: '5'}, member{name: "database", content: "x"}), "database"},
 	} {
 		for _, piece := range []int{1, 700, 1 << 20} {
 			parent := t.TempDir()
@@ -106,7 +104,7 @@ func TestHostileArchivesAreRefusedByNameAndWriteNothingOutside(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = parseLenient(Strip(x), LenientOptions{}, c.archive, piece)
+			err = parseLenient(x, LenientOptions{}, c.archive, piece)
 			x.Close()
 			if err == nil || !strings.Contains(err.Error(), c.name) {
 				t.Errorf("%s: want an error about %s, got %v", what, c.name, err)

@@ -37,7 +37,7 @@ const (
 // Hard links, devices, fifos, sparse files, and names that are absolute, lead
 // upwards, or have a part of more than 255 bytes are errors that name the
 // member. Symbolic links are for the visitor to check, because where the data
-// directory begins in the archive is not known here: see Strip.
+// directory begins in the archive is not known here.
 //
 // Memory is bounded by 1 MiB for the records of one member.
 func NewLenientParser(v Visitor, o LenientOptions) *Parser {
