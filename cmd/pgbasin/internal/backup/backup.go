@@ -22,9 +22,9 @@ import (
 func Run(p *program.Program) int {
 	o, err := parse(p.Args, p.DropIn)
 	switch {
-	case err == errHelp:
+	case err == usage.ErrHelp:
 		return p.Answer(help(p))
-	case err == errVersion:
+	case err == usage.ErrVersion:
 		return p.Answer(p.VersionLine())
 	case err != nil:
 		// The option may stand behind the one that is refused.
@@ -32,10 +32,7 @@ func Run(p *program.Program) int {
 		return o.fail(p, nil, describeUsage(p, err))
 	}
 
-	ctx, stop := context.Background(), func() {}
-	if p.Interrupts != nil {
-		ctx, stop = p.Interrupts(ctx, func() { p.Error(o.leftovers()) })
-	}
+	ctx, stop := usage.Context(p, func() { p.Error(o.leftovers()) })
 	defer stop()
 
 	r := &run{p: p, o: o, report: progress.None{}}

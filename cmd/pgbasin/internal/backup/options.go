@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -68,40 +67,27 @@ func newOptions() *options {
 	return &options{status: 10 * time.Second, compression: compression{method: codec.None.String()}}
 }
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
 // table lists the options. Those of pg_basebackup come first and in its order,
 // which is the order in which complaints about abbreviations name them. As a
 // drop-in their abbreviations mean what they mean there.
 func (o *options) table(dropIn bool) []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	text := func(s *string) func(string) error {
-		return func(v string) error { *s = v; return nil }
-	}
 	info := func(err error) func(string) error {
 		if dropIn {
 			// As anything but the first argument they are known, but not obeyed.
 			err = &usage.Error{Help: true}
 		}
-		return func(string) error { return err }
+		return usage.Fail(err)
 	}
 	table := []getopt.Option{
-		{Long: "help", Set: info(errHelp)},
-		{Long: "version", Set: info(errVersion)},
+		{Long: "help", Set: info(usage.ErrHelp)},
+		{Long: "version", Set: info(usage.ErrVersion)},
 		{Long: "pgdata", Short: 'D', Arg: true, Set: o.directory.Set},
 		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
 		{Long: "incremental", Short: 'i', Arg: true, Set: o.setIncremental},
 		{Long: "checkpoint", Short: 'c', Arg: true, Set: o.setCheckpoint},
-		{Long: "create-slot", Short: 'C', Set: flag(&o.create)},
+		{Long: "create-slot", Short: 'C', Set: usage.Flag(&o.create)},
 		{Long: "max-rate", Short: 'r', Arg: true, Set: o.setMaxRate},
-		{Long: "write-recovery-conf", Short: 'R', Set: flag(&o.recovery)},
+		{Long: "write-recovery-conf", Short: 'R', Set: usage.Flag(&o.recovery)},
 		{Long: "slot", Short: 'S', Arg: true, Set: o.slot.Set},
 		{Long: "target", Short: 't', Arg: true, Set: o.target.Set},
 		{Long: "tablespace-mapping", Short: 'T', Arg: true, Set: o.addTablespace},
@@ -109,23 +95,23 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "gzip", Short: 'z', Set: o.setGzip},
 		{Long: "compress", Short: 'Z', Arg: true, Set: o.setCompression},
 		{Long: "label", Short: 'l', Arg: true, Set: o.label.Set},
-		{Long: "no-clean", Short: 'n', Set: flag(&o.noClean)},
-		{Long: "no-sync", Short: 'N', Set: flag(&o.noSync)},
+		{Long: "no-clean", Short: 'n', Set: usage.Flag(&o.noClean)},
+		{Long: "no-sync", Short: 'N', Set: usage.Flag(&o.noSync)},
 		{Long: "dbname", Short: 'd', Arg: true, Set: o.connection.String.Set},
-		{Long: "host", Short: 'h', Arg: true, Set: text(&o.connection.Host)},
-		{Long: "port", Short: 'p', Arg: true, Set: text(&o.connection.Port)},
-		{Long: "username", Short: 'U', Arg: true, Set: text(&o.connection.User)},
+		{Long: "host", Short: 'h', Arg: true, Set: usage.Text(&o.connection.Host)},
+		{Long: "port", Short: 'p', Arg: true, Set: usage.Text(&o.connection.Port)},
+		{Long: "username", Short: 'U', Arg: true, Set: usage.Text(&o.connection.User)},
 		{Long: "no-password", Short: 'w', Set: o.connection.SetPassword(false)},
 		{Long: "password", Short: 'W', Set: o.connection.SetPassword(true)},
 		{Long: "status-interval", Short: 's', Arg: true, Set: o.setStatusInterval},
 		{Long: "verbose", Short: 'v', Set: func(string) error { o.verbose++; return nil }},
-		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
+		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
 		{Long: "waldir", Arg: true, Set: o.waldir.Set},
-		{Long: "no-slot", Set: flag(&o.noSlot)},
-		{Long: "no-verify-checksums", Set: flag(&o.noPageChecksums)},
-		{Long: "no-estimate-size", Set: flag(&o.noEstimate)},
-		{Long: "no-manifest", Set: flag(&o.noManifest)},
-		{Long: "manifest-force-encode", Set: flag(&o.manifestEncode)},
+		{Long: "no-slot", Set: usage.Flag(&o.noSlot)},
+		{Long: "no-verify-checksums", Set: usage.Flag(&o.noPageChecksums)},
+		{Long: "no-estimate-size", Set: usage.Flag(&o.noEstimate)},
+		{Long: "no-manifest", Set: usage.Flag(&o.noManifest)},
+		{Long: "manifest-force-encode", Set: usage.Flag(&o.manifestEncode)},
 		{Long: "manifest-checksums", Arg: true, Set: o.manifestChecksums.Set},
 		{Long: "sync-method", Arg: true, Set: o.setSyncMethod},
 
@@ -135,27 +121,27 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "xlogdir", Arg: true, NoAbbrev: true, Set: o.waldir.Set},
 
 		// As a drop-in, --no-verify is an abbreviation of an option above.
-		{Long: "json", NoAbbrev: dropIn, Set: flag(&o.json)},
-		{Long: "no-verify", NoAbbrev: dropIn, Set: flag(&o.noVerify)},
+		{Long: "json", NoAbbrev: dropIn, Set: usage.Flag(&o.json)},
+		{Long: "no-verify", NoAbbrev: dropIn, Set: usage.Flag(&o.noVerify)},
 	}
 	if !dropIn {
 		table = append(table,
-			getopt.Option{Short: '?', Set: info(errHelp)},
-			getopt.Option{Short: 'V', Set: info(errVersion)})
+			getopt.Option{Short: '?', Set: info(usage.ErrHelp)},
+			getopt.Option{Short: 'V', Set: info(usage.ErrVersion)})
 	}
 	return table
 }
 
 // parse reads the command line. The error is a *getopt.SyntaxError, a
-// *usage.Error, errHelp or errVersion.
+// *usage.Error, usage.ErrHelp or usage.ErrVersion.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := newOptions()
 	if dropIn && len(args) > 0 {
 		switch args[0] {
 		case "--help", "-?":
-			return o, errHelp
+			return o, usage.ErrHelp
 		case "--version", "-V":
-			return o, errVersion
+			return o, usage.ErrVersion
 		}
 	}
 	operands, err := getopt.Parse(o.table(dropIn), args)

@@ -19,19 +19,10 @@ import (
 // or is no backup.
 func Run(p *program.Program) int {
 	o, err := parse(p.Args)
-	switch {
-	case err == errHelp:
-		return p.Answer(help(p))
-	case err == errVersion:
-		return p.Answer(p.VersionLine())
-	case err != nil:
-		usage.Print(p, err)
-		return 1
+	if status, done := usage.Answered(p, err, help, 1); done {
+		return status
 	}
-	ctx, stop := context.Background(), func() {}
-	if p.Interrupts != nil {
-		ctx, stop = p.Interrupts(ctx, func() {})
-	}
+	ctx, stop := usage.Context(p, func() {})
 	defer stop()
 	r := &run{p: p, o: o}
 	status := r.run(ctx)

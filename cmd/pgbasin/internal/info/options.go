@@ -1,8 +1,6 @@
 package info
 
 import (
-	"errors"
-
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 )
@@ -15,29 +13,15 @@ type options struct {
 	json       bool
 }
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
 func (o *options) table() []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	info := func(err error) func(string) error { return func(string) error { return err } }
-	return []getopt.Option{
-		{Long: "help", Short: '?', Set: info(errHelp)},
-		{Long: "version", Short: 'V', Set: info(errVersion)},
+	return append(usage.HelpAndVersion(), []getopt.Option{
 		{Long: "wal-archive", Arg: true, Set: o.walArchive.Set},
-		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
-		{Long: "json", Set: flag(&o.json)},
-	}
+		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
+		{Long: "json", Set: usage.Flag(&o.json)},
+	}...)
 }
 
-// parse reads the command line. The error is one that usage.Print knows, errHelp
-// or errVersion.
+// parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string) (*options, error) {
 	o := new(options)
 	operands, err := getopt.Parse(o.table(), args)

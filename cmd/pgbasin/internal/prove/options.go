@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -31,52 +30,30 @@ type options struct {
 	recovery restore.RecoveryOptions
 }
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
 func (o *options) table() []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	text := func(name string, s *string) func(string) error {
-		return func(v string) error {
-			if v == "" {
-				return usage.RefuseWithHelp("no value for option --%s", name)
-			}
-			*s = v
-			return nil
-		}
-	}
-	info := func(err error) func(string) error { return func(string) error { return err } }
-	return append([]getopt.Option{
-		{Long: "help", Short: '?', Set: info(errHelp)},
-		{Long: "version", Short: 'V', Set: info(errVersion)},
-		{Long: "amcheck", Set: flag(&o.checks.Amcheck)},
-		{Long: "dump", Set: flag(&o.checks.Dump)},
+	table := append(usage.HelpAndVersion(), []getopt.Option{
+		{Long: "amcheck", Set: usage.Flag(&o.checks.Amcheck)},
+		{Long: "dump", Set: usage.Flag(&o.checks.Dump)},
 
-		{Long: "checksums", Set: flag(&o.checks.Checksums)},
+		{Long: "checksums", Set: usage.Flag(&o.checks.Checksums)},
 		{Long: "sql", Arg: true, Set: o.addFile},
 		{Long: "assert", Arg: true, Set: o.addAssertion},
-		{Long: "dbname", Short: 'd', Arg: true, Set: text("dbname", &o.database)},
-		{Long: "bindir", Arg: true, Set: text("bindir", &o.server.BinDir)},
-		{Long: "run-as", Arg: true, Set: text("run-as", &o.server.User)},
-		{Long: "username", Short: 'U', Arg: true, Set: text("username", &o.server.Superuser)},
-		{Long: "scratch", Arg: true, Set: text("scratch", &o.server.TempDir)},
-		{Long: "keep", Set: flag(&o.keep)},
+		{Long: "dbname", Short: 'd', Arg: true, Set: usage.NotEmpty("dbname", &o.database)},
+		{Long: "bindir", Arg: true, Set: usage.NotEmpty("bindir", &o.server.BinDir)},
+		{Long: "run-as", Arg: true, Set: usage.NotEmpty("run-as", &o.server.User)},
+		{Long: "username", Short: 'U', Arg: true, Set: usage.NotEmpty("username", &o.server.Superuser)},
+		{Long: "scratch", Arg: true, Set: usage.NotEmpty("scratch", &o.server.TempDir)},
+		{Long: "keep", Set: usage.Flag(&o.keep)},
 		{Long: "timeout", Arg: true, Set: o.setTimeout},
-		{Long: "json", Set: flag(&o.json)},
+		{Long: "json", Set: usage.Flag(&o.json)},
 		{Long: "junit", Arg: true, Set: o.junit.Set},
-		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
-		{Long: "verbose", Short: 'v', Set: flag(&o.verbose)},
-	}, o.recovery.Table()...)
+		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
+		{Long: "verbose", Short: 'v', Set: usage.Flag(&o.verbose)},
+	}...)
+	return append(table, o.recovery.Table()...)
 }
 
-// parse reads the command line. The error is one that usage.Print knows, errHelp
-// or errVersion.
+// parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string) (*options, error) {
 	o := &options{database: "postgres", timeout: prove.DefaultTimeout}
 	operands, err := getopt.Parse(o.table(), args)

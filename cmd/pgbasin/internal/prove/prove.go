@@ -19,20 +19,11 @@ import (
 // held, else 1.
 func Run(p *program.Program) int {
 	o, err := parse(p.Args)
-	switch {
-	case err == errHelp:
-		return p.Answer(help(p))
-	case err == errVersion:
-		return p.Answer(p.VersionLine())
-	case err != nil:
-		usage.Print(p, err)
-		return 1
+	if status, done := usage.Answered(p, err, help, 1); done {
+		return status
 	}
 	r := &run{p: p, o: o, report: progress.None{}}
-	ctx, stop := context.Background(), func() {}
-	if p.Interrupts != nil {
-		ctx, stop = p.Interrupts(ctx, r.abandoned)
-	}
+	ctx, stop := usage.Context(p, r.abandoned)
 	defer stop()
 	return r.run(ctx)
 }

@@ -1,7 +1,6 @@
 package receive
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -44,72 +43,58 @@ func newOptions() *options {
 	return o
 }
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
 // table lists the options. Those of pg_receivewal come first and in its order,
 // which is the order in which complaints about abbreviations name them.
 func (o *options) table(dropIn bool) []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	text := func(s *string) func(string) error {
-		return func(v string) error { *s = v; return nil }
-	}
 	info := func(err error) func(string) error {
 		if dropIn {
 			// As anything but the first argument they are known, but not obeyed.
 			err = &usage.Error{Help: true}
 		}
-		return func(string) error { return err }
+		return usage.Fail(err)
 	}
 	table := []getopt.Option{
-		{Long: "help", Set: info(errHelp)},
-		{Long: "version", Set: info(errVersion)},
+		{Long: "help", Set: info(usage.ErrHelp)},
+		{Long: "version", Set: info(usage.ErrVersion)},
 		{Long: "directory", Short: 'D', Arg: true, Set: o.directory.Set},
 		{Long: "dbname", Short: 'd', Arg: true, Set: o.connection.String.Set},
 		{Long: "endpos", Short: 'E', Arg: true, Set: o.setEndPos},
-		{Long: "host", Short: 'h', Arg: true, Set: text(&o.connection.Host)},
-		{Long: "port", Short: 'p', Arg: true, Set: text(&o.connection.Port)},
-		{Long: "username", Short: 'U', Arg: true, Set: text(&o.connection.User)},
-		{Long: "no-loop", Short: 'n', Set: flag(&o.noLoop)},
+		{Long: "host", Short: 'h', Arg: true, Set: usage.Text(&o.connection.Host)},
+		{Long: "port", Short: 'p', Arg: true, Set: usage.Text(&o.connection.Port)},
+		{Long: "username", Short: 'U', Arg: true, Set: usage.Text(&o.connection.User)},
+		{Long: "no-loop", Short: 'n', Set: usage.Flag(&o.noLoop)},
 		{Long: "no-password", Short: 'w', Set: o.connection.SetPassword(false)},
 		{Long: "password", Short: 'W', Set: o.connection.SetPassword(true)},
 		{Long: "status-interval", Short: 's', Arg: true, Set: o.setStatusInterval},
 		{Long: "slot", Short: 'S', Arg: true, Set: o.slot.Set},
-		{Long: "verbose", Short: 'v', Set: flag(&o.verbose)},
+		{Long: "verbose", Short: 'v', Set: usage.Flag(&o.verbose)},
 		{Long: "compress", Short: 'Z', Arg: true, Set: o.setCompression},
-		{Long: "create-slot", Set: flag(&o.create)},
-		{Long: "drop-slot", Set: flag(&o.drop)},
-		{Long: "if-not-exists", Set: flag(&o.ifNotExists)},
-		{Long: "synchronous", Set: flag(&o.synchronous)},
-		{Long: "no-sync", Set: flag(&o.noSync)},
+		{Long: "create-slot", Set: usage.Flag(&o.create)},
+		{Long: "drop-slot", Set: usage.Flag(&o.drop)},
+		{Long: "if-not-exists", Set: usage.Flag(&o.ifNotExists)},
+		{Long: "synchronous", Set: usage.Flag(&o.synchronous)},
+		{Long: "no-sync", Set: usage.Flag(&o.noSync)},
 
 		// As a drop-in, --stat is an abbreviation of --status-interval alone.
 		{Long: "status-listen", Arg: true, NoAbbrev: dropIn, Set: o.listen.Set},
 	}
 	if !dropIn {
 		table = append(table,
-			getopt.Option{Short: '?', Set: info(errHelp)},
-			getopt.Option{Short: 'V', Set: info(errVersion)})
+			getopt.Option{Short: '?', Set: info(usage.ErrHelp)},
+			getopt.Option{Short: 'V', Set: info(usage.ErrVersion)})
 	}
 	return table
 }
 
-// parse reads the command line. The error is one that usage.Print knows, errHelp
-// or errVersion.
+// parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := newOptions()
 	if dropIn && len(args) > 0 {
 		switch args[0] {
 		case "--help", "-?":
-			return o, errHelp
+			return o, usage.ErrHelp
 		case "--version", "-V":
-			return o, errVersion
+			return o, usage.ErrVersion
 		}
 	}
 	operands, err := getopt.Parse(o.table(dropIn), args)

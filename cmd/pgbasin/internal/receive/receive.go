@@ -20,19 +20,10 @@ import (
 // status: 0 if the user or --endpos ended it, else 1.
 func Run(p *program.Program) int {
 	o, err := parse(p.Args, p.DropIn)
-	switch {
-	case err == errHelp:
-		return p.Answer(help(p))
-	case err == errVersion:
-		return p.Answer(p.VersionLine())
-	case err != nil:
-		usage.Print(p, err)
-		return 1
+	if status, done := usage.Answered(p, err, help, 1); done {
+		return status
 	}
-	ctx, stop := context.Background(), func() {}
-	if p.Interrupts != nil {
-		ctx, stop = p.Interrupts(ctx, func() { p.Error("ended without closing the last segment; it is received again from its start") })
-	}
+	ctx, stop := usage.Context(p, func() { p.Error("ended without closing the last segment; it is received again from its start") })
 	defer stop()
 	r := &run{p: p, o: o}
 	if err := r.run(ctx); err != nil {

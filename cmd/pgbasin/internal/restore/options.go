@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 
@@ -27,36 +26,23 @@ type options struct {
 	Recovery RecoveryOptions
 }
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
 func (o *options) table() []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	info := func(err error) func(string) error { return func(string) error { return err } }
-	return append([]getopt.Option{
-		{Long: "help", Short: '?', Set: info(errHelp)},
-		{Long: "version", Short: 'V', Set: info(errVersion)},
+	table := append(usage.HelpAndVersion(), []getopt.Option{
 		{Long: "pgdata", Short: 'D', Arg: true, Set: o.directory.Set},
 		{Long: "waldir", Arg: true, Set: o.waldir.Set},
 		{Long: "tablespace-mapping", Short: 'T', Arg: true, Set: o.addTablespace},
-		{Long: "no-clean", Short: 'n', Set: flag(&o.noClean)},
-		{Long: "no-sync", Short: 'N', Set: flag(&o.noSync)},
+		{Long: "no-clean", Short: 'n', Set: usage.Flag(&o.noClean)},
+		{Long: "no-sync", Short: 'N', Set: usage.Flag(&o.noSync)},
 		{Long: "sync-method", Arg: true, Set: o.setSyncMethod},
-		{Long: "dry-run", Set: flag(&o.dryRun)},
-		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
-		{Long: "verbose", Short: 'v', Set: flag(&o.verbose)},
-		{Long: "json", Set: flag(&o.json)},
-	}, o.Recovery.Table()...)
+		{Long: "dry-run", Set: usage.Flag(&o.dryRun)},
+		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
+		{Long: "verbose", Short: 'v', Set: usage.Flag(&o.verbose)},
+		{Long: "json", Set: usage.Flag(&o.json)},
+	}...)
+	return append(table, o.Recovery.Table()...)
 }
 
-// parse reads the command line. The error is one that usage.Print knows, errHelp
-// or errVersion.
+// parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string) (*options, error) {
 	o := new(options)
 	operands, err := getopt.Parse(o.table(), args)

@@ -26,35 +26,23 @@ type RecoveryOptions struct {
 
 // Table lists the options.
 func (o *RecoveryOptions) Table() []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	text := func(name string, s *string) func(string) error {
-		return func(v string) error {
-			if v == "" {
-				return usage.RefuseWithHelp("no value for option --%s", name)
-			}
-			*s = v
-			return nil
-		}
-	}
 	t := &o.recovery.Target
 	return []getopt.Option{
-		{Long: "target-time", Arg: true, Set: text("target-time", &t.Time)},
+		{Long: "target-time", Arg: true, Set: usage.NotEmpty("target-time", &t.Time)},
 		{Long: "target-lsn", Arg: true, Set: o.setLSN},
-		{Long: "target-xid", Arg: true, Set: text("target-xid", &t.XID)},
-		{Long: "target-name", Arg: true, Set: text("target-name", &t.Name)},
-		{Long: "target-immediate", Set: flag(&t.Immediate)},
-		{Long: "target-exclusive", Set: flag(&t.Exclusive)},
-		{Long: "target-timeline", Arg: true, Set: text("target-timeline", &t.Timeline)},
-		{Long: "target-action", Arg: true, Set: text("target-action", &t.Action)},
-		{Long: "standby", Set: flag(&o.recovery.Standby)},
-		{Long: "primary-conninfo", Arg: true, Set: text("primary-conninfo", &o.recovery.PrimaryConnInfo)},
-		{Long: "primary-slot", Arg: true, Set: text("primary-slot", &o.recovery.PrimarySlot)},
+		{Long: "target-xid", Arg: true, Set: usage.NotEmpty("target-xid", &t.XID)},
+		{Long: "target-name", Arg: true, Set: usage.NotEmpty("target-name", &t.Name)},
+		{Long: "target-immediate", Set: usage.Flag(&t.Immediate)},
+		{Long: "target-exclusive", Set: usage.Flag(&t.Exclusive)},
+		{Long: "target-timeline", Arg: true, Set: usage.NotEmpty("target-timeline", &t.Timeline)},
+		{Long: "target-action", Arg: true, Set: usage.NotEmpty("target-action", &t.Action)},
+		{Long: "standby", Set: usage.Flag(&o.recovery.Standby)},
+		{Long: "primary-conninfo", Arg: true, Set: usage.NotEmpty("primary-conninfo", &o.recovery.PrimaryConnInfo)},
+		{Long: "primary-slot", Arg: true, Set: usage.NotEmpty("primary-slot", &o.recovery.PrimarySlot)},
 		{Long: "restore-command", Arg: true, Set: o.command.Set},
 		{Long: "wal-archive", Arg: true, Set: o.walArchive.Set},
 		{Long: "set", Arg: true, Set: o.addSetting},
-		{Long: "no-verify", Set: flag(&o.noVerify)},
+		{Long: "no-verify", Set: usage.Flag(&o.noVerify)},
 		{Long: "jobs", Short: 'j', Arg: true, Set: o.setJobs},
 	}
 }

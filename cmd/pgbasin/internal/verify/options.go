@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"errors"
 	"math"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
@@ -19,56 +18,42 @@ type options struct {
 	json     bool
 }
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
 // table lists the options. Those of pg_verifybackup 18 come first and in its
 // order, which is the order in which complaints about abbreviations name them.
 func (o *options) table(dropIn bool) []getopt.Option {
-	flag := func(b *bool) func(string) error {
-		return func(string) error { *b = true; return nil }
-	}
-	info := func(err error) func(string) error {
-		return func(string) error { return err }
-	}
 	v := &o.verify
 	table := []getopt.Option{
-		{Long: "exit-on-error", Short: 'e', Set: flag(&v.ExitOnError)},
+		{Long: "exit-on-error", Short: 'e', Set: usage.Flag(&v.ExitOnError)},
 		{Long: "ignore", Short: 'i', Arg: true, Set: o.addIgnored},
 		{Long: "manifest-path", Short: 'm', Arg: true, Set: o.manifest.Set},
 		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
-		{Long: "no-parse-wal", Short: 'n', Set: flag(&v.NoParseWAL)},
-		{Long: "progress", Short: 'P', Set: flag(&o.progress)},
-		{Long: "quiet", Short: 'q', Set: flag(&o.quiet)},
-		{Long: "skip-checksums", Short: 's', Set: flag(&v.SkipChecksums)},
+		{Long: "no-parse-wal", Short: 'n', Set: usage.Flag(&v.NoParseWAL)},
+		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
+		{Long: "quiet", Short: 'q', Set: usage.Flag(&o.quiet)},
+		{Long: "skip-checksums", Short: 's', Set: usage.Flag(&v.SkipChecksums)},
 		{Long: "wal-directory", Short: 'w', Arg: true, Set: o.wal.Set},
 	}
 	if dropIn {
 		return table
 	}
 	return append(table,
-		getopt.Option{Long: "checksums", Set: flag(&v.PageChecksums)},
+		getopt.Option{Long: "checksums", Set: usage.Flag(&v.PageChecksums)},
 		getopt.Option{Long: "jobs", Short: 'j', Arg: true, Set: o.setJobs},
-		getopt.Option{Long: "json", Set: flag(&o.json)},
-		getopt.Option{Long: "help", Short: '?', Set: info(errHelp)},
-		getopt.Option{Long: "version", Short: 'V', Set: info(errVersion)},
+		getopt.Option{Long: "json", Set: usage.Flag(&o.json)},
+		getopt.Option{Long: "help", Short: '?', Set: usage.Fail(usage.ErrHelp)},
+		getopt.Option{Long: "version", Short: 'V', Set: usage.Fail(usage.ErrVersion)},
 	)
 }
 
-// parse reads the command line. The error is one that usage.Print knows, errHelp
-// or errVersion.
+// parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := &options{}
 	if dropIn && len(args) > 0 {
 		switch args[0] {
 		case "--help", "-?":
-			return o, errHelp
+			return o, usage.ErrHelp
 		case "--version", "-V":
-			return o, errVersion
+			return o, usage.ErrVersion
 		}
 	}
 	operands, err := getopt.Parse(o.table(dropIn), args)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/verify"
 )
 
@@ -58,11 +59,11 @@ func TestOwnOptionsAreNotThoseOfPgVerifybackup(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"x", "-V"}, {"x", "--version"}} {
-		if _, err := parse(args, false); err != errVersion {
+		if _, err := parse(args, false); err != usage.ErrVersion {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
-	if _, err := parse([]string{"x", "--help"}, false); err != errHelp {
+	if _, err := parse([]string{"x", "--help"}, false); err != usage.ErrHelp {
 		t.Error(err)
 	}
 }

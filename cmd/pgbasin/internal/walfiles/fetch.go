@@ -31,14 +31,8 @@ func Fetch(p *program.Program) int {
 	// would end recovery as if there was no more WAL, but be a signal.
 	debug.SetTraceback("crash")
 	o, err := parseFetch(p.Args)
-	switch {
-	case err == errHelp:
-		return p.Answer(expand(fetchHelp, p))
-	case err == errVersion:
-		return p.Answer(p.VersionLine())
-	case err != nil:
-		usage.Print(p, err)
-		return statusUsage
+	if status, done := usage.Answered(p, err, func(p *program.Program) string { return expand(fetchHelp, p) }, statusUsage); done {
+		return status
 	}
 	ctx, stop := watch(context.Background())
 	defer stop()

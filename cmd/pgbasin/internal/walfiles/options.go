@@ -1,7 +1,6 @@
 package walfiles
 
 import (
-	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,35 +11,17 @@ import (
 	"github.com/pgbasin/pgbasin/walarchive"
 )
 
-// errHelp and errVersion end the parsing of a command line that asks for one of
-// these.
-var (
-	errHelp    = errors.New("help is wanted")
-	errVersion = errors.New("the version is wanted")
-)
-
-// common are the options of every command.
-func common() []getopt.Option {
-	info := func(err error) func(string) error {
-		return func(string) error { return err }
-	}
-	return []getopt.Option{
-		{Long: "help", Short: '?', Set: info(errHelp)},
-		{Long: "version", Short: 'V', Set: info(errVersion)},
-	}
-}
-
 type pushOptions struct {
 	to          usage.Optional
 	compression codec.Spec
 	path        string
 }
 
-// parsePush reads the command line of wal-push. The error is one that usage.Print
-// knows, errHelp or errVersion.
+// parsePush reads the command line of wal-push. The error is one that
+// usage.Answered knows.
 func parsePush(args []string) (*pushOptions, error) {
 	o := &pushOptions{}
-	operands, err := getopt.Parse(append(common(),
+	operands, err := getopt.Parse(append(usage.HelpAndVersion(),
 		getopt.Option{Long: "to", Arg: true, Set: o.to.Set},
 		getopt.Option{Long: "compress", Short: 'Z', Arg: true, Set: o.setCompression},
 	), args)
@@ -87,7 +68,7 @@ type fetchOptions struct {
 // parseFetch reads the command line of wal-fetch, with errors as parsePush.
 func parseFetch(args []string) (*fetchOptions, error) {
 	o := &fetchOptions{}
-	operands, err := getopt.Parse(append(common(),
+	operands, err := getopt.Parse(append(usage.HelpAndVersion(),
 		getopt.Option{Long: "from", Arg: true, Set: o.from.Set},
 	), args)
 	if err != nil {

@@ -19,14 +19,8 @@ import (
 // ends, too.
 func Push(p *program.Program) int {
 	o, err := parsePush(p.Args)
-	switch {
-	case err == errHelp:
-		return p.Answer(expand(pushHelp, p))
-	case err == errVersion:
-		return p.Answer(p.VersionLine())
-	case err != nil:
-		usage.Print(p, err)
-		return 1
+	if status, done := usage.Answered(p, err, func(p *program.Program) string { return expand(pushHelp, p) }, 1); done {
+		return status
 	}
 	ctx, stop := watch(context.Background())
 	defer stop()
