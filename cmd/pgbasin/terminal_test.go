@@ -20,6 +20,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
 // child is a run of the program in a process of its own.
@@ -36,6 +37,7 @@ type child struct {
 // startChild runs args with a terminal of its own, or with pipes.
 func startChild(t *testing.T, terminal bool, env map[string]string, args ...string) *child {
 	t.Helper()
+	t.Cleanup(pgtest.DefaultSignals())
 	c := &child{t: t, cmd: exec.Command(args[0], args[1:]...), more: make(chan struct{}), ended: make(chan struct{})}
 	for k, v := range env {
 		c.cmd.Env = append(c.cmd.Env, k+"="+v)

@@ -4,13 +4,11 @@ package receive
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/e2e/harness"
 )
 
 var (
@@ -23,49 +21,22 @@ var pgbasin string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(testMain(m))
+	os.Exit(harness.Main(m, false, func(dir string) error {
+		pgbasin = filepath.Join(dir, "pgbasin")
+		return nil
+	}))
 }
 
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "pgbasin-receive-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	pgbasin = filepath.Join(dir, "pgbasin")
-	build := exec.Command("go", "build", "-o", pgbasin, "github.com/pgbasin/pgbasin/cmd/pgbasin")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintf(os.Stderr, "could not build the program under test: %v\n", err)
-		return 1
-	}
-	return m.Run()
-}
-
-// few lets so many of the tests that wait for servers most of the time run
-// together.
-var few = make(chan struct{}, 3)
+// few are tests that wait for servers most of the time.
+var few = harness.NewLimit(3)
 
 // together runs the rest of a test beside others.
 func together(t *testing.T) {
 	t.Helper()
-	t.Parallel()
-	few <- struct{}{}
-	t.Cleanup(func() { <-few })
+	few.Together(t)
 }
 
 // onMajors runs test for each major that -majors names.
 func onMajors(t *testing.T, test func(t *testing.T, major int)) {
-	for _, text := range strings.Split(*majorsFlag, ",") {
-		major, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil {
-			t.Fatalf("-majors %q: %v", *majorsFlag, err)
-		}
-		t.Run(text, func(t *testing.T) {
-			together(t)
-			test(t, major)
-		})
-	}
+	few.Each(t, harness.Majors(t, *majorsFlag), test)
 }

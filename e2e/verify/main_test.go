@@ -11,10 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/pgbasin/pgbasin/e2e/harness"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -31,35 +31,12 @@ var plainBackup, tarBackup string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(testMain(m))
+	os.Exit(harness.Main(m, false, prepare))
 }
 
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "pgbasin-verify-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	// Some tests run the programs as a user that has no rights.
-	if err = os.Chmod(dir, 0o755); err == nil {
-		err = prepare(dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
-
-// prepare builds the program and takes the backups.
+// prepare takes the backups.
 func prepare(dir string) (err error) {
 	pgbasin, pgVerifybackup = filepath.Join(dir, "pgbasin"), filepath.Join(dir, "pg_verifybackup")
-	build := exec.Command("go", "build", "-o", pgbasin, "github.com/pgbasin/pgbasin/cmd/pgbasin")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("could not build the program under test: %w\n%s", err, out)
-	}
 	if err := os.Symlink("pgbasin", pgVerifybackup); err != nil {
 		return err
 	}
@@ -119,13 +96,9 @@ func prepare(dir string) (err error) {
 	})
 }
 
+var few = harness.NewLimit(2)
+
 // onMajors runs test for each major that -majors names.
 func onMajors(t *testing.T, test func(t *testing.T, major int)) {
-	for _, text := range strings.Split(*majorsFlag, ",") {
-		major, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil {
-			t.Fatalf("-majors %q: %v", *majorsFlag, err)
-		}
-		t.Run(text, func(t *testing.T) { test(t, major) })
-	}
+	few.Each(t, harness.Majors(t, *majorsFlag), test)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
 // The test binary stands in for a program that is interrupted.
@@ -53,6 +55,7 @@ func TestMain(m *testing.M) {
 
 func start(t *testing.T, mode string) (*exec.Cmd, io.ReadCloser) {
 	t.Helper()
+	t.Cleanup(pgtest.DefaultSignals())
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "INTERRUPT_TEST="+mode)
 	out, err := cmd.StdoutPipe()

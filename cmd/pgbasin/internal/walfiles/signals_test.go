@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
 // The test binary stands in for a program that ends in a way of its own.
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 
 func standIn(t *testing.T, mode string) *exec.Cmd {
 	t.Helper()
+	t.Cleanup(pgtest.DefaultSignals())
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "WALFILES_TEST="+mode)
 	cmd.Dir = t.TempDir()
