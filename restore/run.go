@@ -247,18 +247,16 @@ func (r *run) commit() error {
 		return err
 	}
 	r.dirs.Release()
-	// The restore is complete. A marker that cannot be removed would do no harm
-	// to a server, but keep a directory from being taken for what it is.
+	// The restore is complete, whatever happens to the markers.
 	targets := p.targets()
 	for i := len(targets) - 1; i >= 0; i-- {
 		path := filepath.Join(targets[i].path, backupset.RestoreMarker)
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("could not remove file %q: %w", path, err)
+		err := os.Remove(path)
+		if err == nil && r.o.Sync != durable.NoSync {
+			err = durable.SyncDir(targets[i].path)
 		}
-		if r.o.Sync != durable.NoSync {
-			if err := durable.SyncDir(targets[i].path); err != nil {
-				return err
-			}
+		if err != nil {
+			p.warn(fmt.Sprintf("could not remove file %q, which says that the restore did not finish: %v", path, err))
 		}
 	}
 	return nil
