@@ -10,7 +10,6 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/manifest"
-	"github.com/pgbasin/pgbasin/recoveryconf"
 	"github.com/pgbasin/pgbasin/restore"
 )
 
@@ -42,8 +41,8 @@ func (r *run) fail(ctx context.Context, plan *restore.Plan, err error) int {
 // Hints say what can be done about an error of a restore.
 func Hints(err error) []string {
 	var (
-		incremental *backupset.IncompleteError
-		increment   *restore.IncrementalError
+		incomplete  *backupset.IncompleteError
+		incremental *restore.IncrementalError
 		notBackup   *backupset.NotBackupError
 		notEmpty    *restore.NotEmptyError
 		overlap     *restore.OverlapError
@@ -52,16 +51,14 @@ func Hints(err error) []string {
 		location    *restore.LocationUnknownError
 		wal         *restore.MissingWALError
 		target      *restore.TargetError
-		unsupported *recoveryconf.Unsupported
 		differs     *manifest.VerifyErrors
 		archive     *backupset.ArchiveError
-		broken      *restore.NotRecoverableError
 	)
 	one := func(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
 	switch {
-	case errors.As(err, &incremental):
+	case errors.As(err, &incomplete):
 		return one("Take the backup again, or restore another one.")
-	case errors.As(err, &increment):
+	case errors.As(err, &incremental):
 		return one("Combine it with the backups that it builds on first.")
 	case errors.As(err, &notBackup):
 		return one("Give the directory that the backup was taken into, or its tar file.")
@@ -79,14 +76,10 @@ func Hints(err error) []string {
 		return one("Recovery would stop there. Look for the segment on the server or in another archive.")
 	case errors.As(err, &target):
 		return one("\"pgbasin info\" with --wal-archive shows what can be reached.")
-	case errors.As(err, &unsupported):
-		return nil
 	case errors.As(err, &differs):
 		return one("The backup was altered or damaged since it was taken: restore another one. --no-verify leaves the comparison out.")
 	case errors.As(err, &archive):
 		return one("The file is damaged or cut off: restore another backup.")
-	case errors.As(err, &broken):
-		return nil
 	case errors.Is(err, syscall.ENOSPC):
 		return one("Make room and run the restore again.")
 	}
