@@ -109,8 +109,8 @@ func TestServersNoticesStandVerbatimAtTheBeginningOfALine(t *testing.T) {
 
 func TestProgressToAPipeIsLines(t *testing.T) {
 	for version, pattern := range map[string]string{
-		"18.4": `\Awaiting for checkpoint\n( *\d+/\d+ kB \(\d+%\), 0/1 tablespace\n)*(\d+)/(\d+) kB \(100%\), 1/1 tablespace\n\z`,
-		"14.1": `\Awaiting for checkpoint\n( *\d+/\d+ kB \(\d+%\), 0/1 tablespace\n)*(\d+)/(\d+) kB \(100%\), 1/1 tablespace\n\z`,
+		"18.4": `\Awaiting for checkpoint\n( *\d+/\d+ kB \(\d+%\), [01]/1 tablespace\n)*(\d+)/(\d+) kB \(100%\), 1/1 tablespace\n\z`,
+		"14.1": `\Awaiting for checkpoint\n( *\d+/\d+ kB \(\d+%\), [01]/1 tablespace\n)*(\d+)/(\d+) kB \(100%\), 1/1 tablespace\n\z`,
 	} {
 		s := pgfake.Serve(t, &pgfake.Cluster{Version: version})
 		got := runIn(at(t, s), "", "pg_basebackup", "-D", filepath.Join(t.TempDir(), "b"), "-P")
