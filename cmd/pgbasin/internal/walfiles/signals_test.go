@@ -40,6 +40,7 @@ func standIn(t *testing.T, mode string) *exec.Cmd {
 }
 
 func TestSignalsBecomeTheStatusThatShellsMakeOfThem(t *testing.T) {
+	t.Cleanup(pgtest.DefaultSignals()) // else those that are ignored here are not caught
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP} {
 		ctx, stop := watch(context.Background())
 		if status, ok := signalStatus(ctx); ok {
