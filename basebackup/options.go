@@ -33,8 +33,9 @@ type Options struct {
 	Slot       string
 	CreateSlot bool // create Slot first; it stays after the backup
 	NoSlot     bool
-	// StatusInterval is how often the WAL stream reports its position; 0 means
-	// only when the server asks.
+	// StatusInterval is how often the WAL stream reports its position: 0 is every
+	// 10 seconds, as pg_basebackup does it, and less than 0 only when the server
+	// asks. Then a disk that is slow for a minute can cost the connection.
 	StatusInterval time.Duration
 
 	MaxRate             int // kB/s, 32 to 1048576; 0 = no limit
@@ -149,3 +150,16 @@ func (o *Observer) cleanup(message string) {
 		o.Cleanup(message)
 	}
 }
+
+// statusInterval is StatusInterval as walstream has it.
+func (o *Options) statusInterval() time.Duration {
+	switch {
+	case o.StatusInterval == 0:
+		return defaultStatusInterval
+	case o.StatusInterval < 0:
+		return 0
+	}
+	return o.StatusInterval
+}
+
+const defaultStatusInterval = 10 * time.Second

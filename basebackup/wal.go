@@ -123,7 +123,7 @@ func (w *walStream) start(ctx context.Context, sink walSink, start lsn.LSN, time
 		Start:          w.begin,
 		Timeline:       timeline,
 		SegmentSize:    w.s.segmentSize,
-		StatusInterval: w.o.StatusInterval,
+		StatusInterval: w.o.statusInterval(),
 		Sink:           sink,
 		MarkDone:       true,
 	})

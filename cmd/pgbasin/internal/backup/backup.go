@@ -76,7 +76,7 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 		Slot:           o.slot.Text,
 		CreateSlot:     o.create,
 		NoSlot:         o.noSlot,
-		StatusInterval: o.status,
+		StatusInterval: o.statusInterval(),
 
 		MaxRate:             o.maxRate,
 		NoEstimateSize:      o.noEstimate,

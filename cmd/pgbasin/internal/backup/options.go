@@ -237,6 +237,14 @@ func (o *options) setCompression(v string) error {
 	return nil
 }
 
+// statusInterval is -s in the library's terms, where 0 stands for the default.
+func (o *options) statusInterval() time.Duration {
+	if o.status == 0 {
+		return -1
+	}
+	return o.status
+}
+
 func (o *options) setStatusInterval(v string) error {
 	const maxSeconds = (1<<31 - 1) / 1000 // milliseconds fit into a C int
 	seconds, err := usage.ParseInt(v, "-s/--status-interval", 0, maxSeconds)
