@@ -47,17 +47,6 @@ func checkSecondTimeline(t *testing.T, s *pgtest.Server, dir string) {
 	compare(t, s, second, codec.None)
 }
 
-// promote makes a standby a primary, by its own function where it has one.
-func promote(t *testing.T, s *pgtest.Server) {
-	t.Helper()
-	if s.Major() < 12 {
-		s.Promote(t)
-		return
-	}
-	s.Exec(t, "select pg_promote()")
-	s.WaitWritable(t)
-}
-
 func glob(t *testing.T, dir, pattern string) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -85,7 +74,7 @@ func TestStandbyIsPromotedWhileItIsReceivedFromMatrix(t *testing.T) {
 		if err := primary.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		promote(t, standby)
+		standby.Promote(t)
 		r.says(t, "switched to timeline 2 at ")
 		load = pgtest.Load(t, standby, 2)
 		load.Wait(t, 200)
@@ -113,7 +102,7 @@ func TestNewPrimaryIsFoundAmongTwoHostsAfterAFailoverMatrix(t *testing.T) {
 		}
 		load.Stop()
 		r.says(t, "disconnected; waiting 1 seconds to try again")
-		promote(t, standby)
+		standby.Promote(t)
 		load = pgtest.Load(t, standby, 2)
 		load.Wait(t, 300)
 		if _, err := load.Stop(); err != nil {

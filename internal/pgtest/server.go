@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Server is a PostgreSQL server started by this process. Its methods are not safe for use while another goroutine starts,
@@ -414,6 +415,13 @@ func (s *Server) promote(ctx context.Context) error {
 	return s.until(ctx, "select not pg_is_in_recovery()")
 }
 
+// canceledByRecovery tells of a query that was in the way of a standby's
+// recovery, and may succeed when it is asked again.
+func canceledByRecovery(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "40001"
+}
+
 // until runs a query that returns a boolean until it is true.
 func (s *Server) until(ctx context.Context, query string, args ...any) error {
 	conn, err := s.Connect(ctx)
@@ -425,7 +433,8 @@ func (s *Server) until(ctx context.Context, query string, args ...any) error {
 	defer tick.Stop()
 	for {
 		var ok bool
-		if err := conn.QueryRow(ctx, query, args...).Scan(&ok); err != nil {
+		err := conn.QueryRow(ctx, query, args...).Scan(&ok)
+		if err != nil && !canceledByRecovery(err) {
 			return fmt.Errorf("waiting for %s: %w", query, err)
 		}
 		if ok {
