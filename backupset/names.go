@@ -2,9 +2,9 @@ package backupset
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 
+	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/wal"
 )
 
@@ -39,14 +39,8 @@ func archiveOf(name string) (k Kind, oid uint32, ok bool) {
 	case "pg_wal", "pg_xlog":
 		return WAL, 0, true
 	}
-	n, ok := parseOID(m[1])
+	n, ok := pgdata.ParseOID(m[1])
 	return Tablespace, n, ok
-}
-
-// parseOID reads an object identifier as pg_tblspc has them.
-func parseOID(s string) (uint32, bool) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	return uint32(n), err == nil && n > 0 && s[0] != '0' && s[0] != '+'
 }
 
 // tablespaceOf returns the OID in a name pg_tblspc/<oid>, or below it.
@@ -56,7 +50,7 @@ func tablespaceOf(name string) (oid uint32, rest string, ok bool) {
 		return 0, "", false
 	}
 	digits, rest, _ := strings.Cut(below, "/")
-	oid, ok = parseOID(digits)
+	oid, ok = pgdata.ParseOID(digits)
 	return oid, rest, ok
 }
 

@@ -37,7 +37,7 @@ func (s *Set) openTablespaces(root *os.Root) error {
 		}
 	}
 	for _, e := range entries {
-		oid, ok := parseOID(e.Name())
+		oid, ok := pgdata.ParseOID(e.Name())
 		if !ok || e.Type()&fs.ModeSymlink == 0 {
 			continue
 		}

@@ -1,7 +1,6 @@
 package basebackup
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,21 +12,9 @@ import (
 	"github.com/pgbasin/pgbasin/replproto"
 )
 
-// createFile makes a new file with exactly this mode.
-func createFile(path string, mode fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return nil, fmt.Errorf("could not create file %q: %w", path, err)
-	}
-	if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return nil, errors.Join(fmt.Errorf("could not set permissions on file %q: %w", path, err), f.Close())
-	}
-	return f, nil
-}
-
 // createManifest makes the file for the manifest, which is not called so yet.
 func createManifest(dir string, mode fs.FileMode) (io.WriteCloser, error) {
-	f, err := createFile(filepath.Join(dir, replproto.ManifestName+heldSuffix), mode)
+	f, err := durable.Create(filepath.Join(dir, replproto.ManifestName+heldSuffix), mode)
 	return manifestFile{f}, err
 }
 

@@ -91,7 +91,7 @@ func (d *tarDirectory) wal() (walSink, error) {
 }
 
 func (d *tarDirectory) create(path string) (*compressedFile, error) {
-	f, err := createFile(path, d.s.fileMode)
+	f, err := durable.Create(path, d.s.fileMode)
 	if err != nil {
 		return nil, err
 	}

@@ -56,17 +56,17 @@ func Reach(ctx context.Context, src wal.Source, o wal.ReaderOptions, t Target) (
 		}
 		rec := rd.Record()
 		if t.stopsAt(rec) {
-			r.Found, r.At, r.End, r.Timeline = true, rec.LSN, rec.Next, timelineAt(o.Timeline, o.History, rec.LSN)
+			r.Found, r.At, r.End, r.Timeline = true, rec.LSN, rec.Next, wal.TimelineAt(o.Timeline, o.History, rec.LSN)
 			return r, nil
 		}
 		if c, ok := commitOf(rec); ok {
-			c.Timeline = timelineAt(o.Timeline, o.History, rec.LSN)
+			c.Timeline = wal.TimelineAt(o.Timeline, o.History, rec.LSN)
 			r.Newest = c
 		}
 		r.Last = rec.Next
 	}
 	if r.Last > o.Start {
-		r.Timeline = timelineAt(o.Timeline, o.History, r.Last-1)
+		r.Timeline = wal.TimelineAt(o.Timeline, o.History, r.Last-1)
 	}
 	r.Reason = rd.End().String()
 	return r, rd.Err()

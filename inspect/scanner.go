@@ -328,7 +328,7 @@ func (sc *scanner) take(b *branch, rec *wal.Record, s *state) {
 			s.newestEnd = t.Time
 		}
 		if t.Kind == wal.Commit || t.Kind == wal.CommitPrepared {
-			c := Commit{Time: t.Time, LSN: rec.LSN, End: rec.Next, XID: t.XID, Timeline: timelineAt(b.ID, b.history, rec.LSN)}
+			c := Commit{Time: t.Time, LSN: rec.LSN, End: rec.Next, XID: t.XID, Timeline: wal.TimelineAt(b.ID, b.history, rec.LSN)}
 			s.newest, b.Newest = c, c
 		}
 		if sc.r.Stop == 0 || rec.LSN < sc.r.Stop {
@@ -338,7 +338,7 @@ func (sc *scanner) take(b *branch, rec *wal.Record, s *state) {
 		}
 	case wal.RmgrXLOG:
 		if start, ok := rec.BackupEnd(); ok && start == sc.w.Start && sc.r.Stop == 0 {
-			sc.r.Stop, sc.r.StopTimeline, sc.r.StopBy = rec.Next, timelineAt(b.ID, b.history, rec.LSN), EndRecord
+			sc.r.Stop, sc.r.StopTimeline, sc.r.StopBy = rec.Next, wal.TimelineAt(b.ID, b.history, rec.LSN), EndRecord
 			return
 		}
 		if name, at, ok := rec.RestorePoint(); ok {
@@ -346,20 +346,9 @@ func (sc *scanner) take(b *branch, rec *wal.Record, s *state) {
 				sc.w.MoreRestorePoints++
 				return
 			}
-			sc.w.RestorePoints = append(sc.w.RestorePoints, RestorePoint{Name: name, Time: at, LSN: rec.Next, Timeline: timelineAt(b.ID, b.history, rec.LSN)})
+			sc.w.RestorePoints = append(sc.w.RestorePoints, RestorePoint{Name: name, Time: at, LSN: rec.Next, Timeline: wal.TimelineAt(b.ID, b.history, rec.LSN)})
 		}
 	}
-}
-
-// timelineAt is the timeline that a position belongs to, on the way to id. Pages
-// say only on which timeline they were begun.
-func timelineAt(id uint32, history []wal.Ancestor, pos lsn.LSN) uint32 {
-	for _, a := range history {
-		if pos < a.End {
-			return a.Timeline
-		}
-	}
-	return id
 }
 
 // reason says why a timeline has no more records.

@@ -1,20 +1,17 @@
 package restore
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // writeFile makes a file with exactly this mode, and durable if it is to be.
 func (r *run) writeFile(path string, content []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := durable.Create(path, mode)
 	if err != nil {
-		return fmt.Errorf("could not create file %q: %w", path, err)
-	}
-	if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return errors.Join(fmt.Errorf("could not set permissions on file %q: %w", path, err), f.Close())
+		return err
 	}
 	_, err = f.Write(content)
 	if err == nil && r.syncsFiles() {

@@ -257,10 +257,8 @@ func (p *Plan) directory(a *backupset.Archive) string {
 		}
 		return filepath.Join(p.DataDir, "pg_wal") // no tar of its own holds WAL before 10
 	case backupset.Tablespace:
-		for _, t := range p.Tablespaces {
-			if t.OID == a.OID {
-				return t.Path
-			}
+		if t := p.tablespace(a.OID); t != nil {
+			return t.Path
 		}
 	}
 	return p.DataDir

@@ -167,7 +167,7 @@ func (p *Plan) readerOptions(ctx context.Context, archive *walarchive.Archive, s
 	case err != nil:
 		return o, err
 	}
-	if at := timelineAt(o.Timeline, o.History, p.Start); at != p.Timeline {
+	if at := wal.TimelineAt(o.Timeline, o.History, p.Start); at != p.Timeline {
 		return o, &TargetError{fmt.Sprintf("%s on timeline %d", describe(t), o.Timeline),
 			fmt.Sprintf("that timeline left the backup's, which is %d, before the backup started at %v", p.Timeline, p.Start)}
 	}
@@ -179,7 +179,7 @@ func (p *Plan) readerOptions(ctx context.Context, archive *walarchive.Archive, s
 		candidates = append(candidates, wal.SegmentStart(n, o.SegmentSize), wal.SegmentStart(n+1, o.SegmentSize))
 	}
 	for _, pos := range candidates {
-		there, err := has(src, timelineAt(o.Timeline, o.History, pos), wal.SegmentNumber(pos, o.SegmentSize))
+		there, err := has(src, wal.TimelineAt(o.Timeline, o.History, pos), wal.SegmentNumber(pos, o.SegmentSize))
 		if err != nil {
 			return o, err
 		}
@@ -192,14 +192,4 @@ func (p *Plan) readerOptions(ctx context.Context, archive *walarchive.Archive, s
 		}
 	}
 	return o, &TargetError{describe(t), "the WAL archive has nothing that follows the backup"}
-}
-
-// timelineAt is the timeline of a position along a history.
-func timelineAt(tli uint32, history []wal.Ancestor, pos lsn.LSN) uint32 {
-	for _, a := range history {
-		if pos < a.End {
-			return a.Timeline
-		}
-	}
-	return tli
 }

@@ -1,8 +1,9 @@
 package verify
 
 import (
-	"strconv"
 	"strings"
+
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // relationFile says which part of which relation a file holds.
@@ -36,10 +37,10 @@ func parseRelationFile(path string) (f relationFile, ok bool) {
 		f.tablespace, ok = globalTablespace, true
 	case len(parts) == 3 && parts[0] == "base":
 		f.tablespace = defaultTablespace
-		f.database, ok = parseOID(parts[1])
+		f.database, ok = pgdata.ParseOID(parts[1])
 	case len(parts) == 5 && parts[0] == "pg_tblspc" && strings.HasPrefix(parts[2], "PG_"):
-		if f.tablespace, ok = parseOID(parts[1]); ok {
-			f.database, ok = parseOID(parts[3])
+		if f.tablespace, ok = pgdata.ParseOID(parts[1]); ok {
+			f.database, ok = pgdata.ParseOID(parts[3])
 		}
 	}
 	if !ok {
@@ -47,7 +48,7 @@ func parseRelationFile(path string) (f relationFile, ok bool) {
 	}
 	name, segment, more := strings.Cut(name, ".")
 	if more {
-		if f.segment, ok = parseOID(segment); !ok {
+		if f.segment, ok = pgdata.ParseOID(segment); !ok {
 			return f, false
 		}
 	}
@@ -64,15 +65,6 @@ func parseRelationFile(path string) (f relationFile, ok bool) {
 			return f, false
 		}
 	}
-	f.relation, ok = parseOID(name)
+	f.relation, ok = pgdata.ParseOID(name)
 	return f, ok
-}
-
-// parseOID reads a number as file names have it: no sign, no leading zero, not 0.
-func parseOID(s string) (uint32, bool) {
-	if s == "" || s[0] < '1' || s[0] > '9' {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s, 10, 32)
-	return uint32(n), err == nil
 }

@@ -46,3 +46,14 @@ func ParseHistory(content []byte) ([]Ancestor, error) {
 	}
 	return all, nil
 }
+
+// TimelineAt is the timeline to which a position belongs along the way to
+// timeline tli, whose ancestors history has, oldest first.
+func TimelineAt(tli uint32, history []Ancestor, pos lsn.LSN) uint32 {
+	for _, a := range history {
+		if pos < a.End {
+			return a.Timeline
+		}
+	}
+	return tli
+}

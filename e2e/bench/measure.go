@@ -11,9 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/pgbasin/pgbasin/e2e/harness"
 )
 
 // measurement is what one run of a program took, with its children.
@@ -63,7 +64,7 @@ func peakMemory(state *os.ProcessState, seen int64) int64 {
 	if runtime.GOOS == "linux" {
 		peak <<= 10 // in kB there
 	}
-	if seen > 0 && peak <= residentPeak("self") {
+	if seen > 0 && peak <= harness.ResidentPeak(os.Getpid()) {
 		return seen
 	}
 	return peak
@@ -84,7 +85,7 @@ func watchMemory(pid int) *memoryWatch {
 		for {
 			select {
 			case <-tick.C:
-				peak = max(peak, residentPeak(strconv.Itoa(pid)))
+				peak = max(peak, harness.ResidentPeak(pid))
 			case <-w.quit:
 				w.peak <- peak
 				return
@@ -99,25 +100,6 @@ func watchMemory(pid int) *memoryWatch {
 func (w *memoryWatch) end() int64 {
 	close(w.quit)
 	return <-w.peak
-}
-
-// residentPeak is the highest resident set of a running process, in bytes; 0 if
-// it is not known.
-func residentPeak(process string) int64 {
-	status, err := os.ReadFile("/proc/" + process + "/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
-	fields := bytes.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kB, err := strconv.ParseInt(string(fields[0]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return kB << 10
 }
 
 // empty cuts the files of a backup to nothing, so that backups do not fill the

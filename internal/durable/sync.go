@@ -107,6 +107,18 @@ func SyncFile(path string) error {
 	return nil
 }
 
+// Create makes a new file with exactly this mode, whatever the umask is.
+func Create(path string, mode fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return nil, fmt.Errorf("could not create file %q: %w", path, err)
+	}
+	if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return nil, errors.Join(fmt.Errorf("could not set permissions on file %q: %w", path, err), f.Close())
+	}
+	return f, nil
+}
+
 // SyncDir makes the entries of the directory at path durable. Windows has no
 // such call and needs none for NTFS.
 func SyncDir(path string) error {

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pgbasin/pgbasin/e2e/harness"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -240,7 +241,7 @@ func measure(ctx context.Context, program string, args ...string) (measurement, 
 		for {
 			select {
 			case <-tick.C:
-				highest = max(highest, residentPeak(cmd.Process.Pid))
+				highest = max(highest, harness.ResidentPeak(cmd.Process.Pid))
 			case <-done:
 				peak <- highest
 				return
@@ -255,24 +256,6 @@ func measure(ctx context.Context, program string, args ...string) (measurement, 
 		return m, fmt.Errorf("%s %q: %w\n%s", program, args, err, stderr.Bytes())
 	}
 	return m, nil
-}
-
-// residentPeak is the highest resident set of a running process, in bytes.
-func residentPeak(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
-	fields := bytes.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kB, err := strconv.ParseInt(string(fields[0]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return kB << 10
 }
 
 func values(all []measurement, of func(measurement) float64) (v []float64) {
