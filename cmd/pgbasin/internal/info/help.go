@@ -18,7 +18,8 @@ Usage:
 
 BACKUP is a directory of tar files, a data directory in plain format, a tar file,
 or - for a tar file on standard input. Of a DIRECTORY that has backups in it,
-there is one line for each, in the order in which they were started.
+there is one line for each, in the order in which they were started. What an
+incremental backup builds on is looked for beside it.
 
 Options:
       --json             print the result as one line of JSON

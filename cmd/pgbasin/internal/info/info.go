@@ -40,7 +40,7 @@ func (r *run) run(ctx context.Context) int {
 	report, err := r.inspect(ctx, r.o.path, false)
 	var not *backupset.NotBackupError
 	if errors.As(err, &not) && r.isDirectory() {
-		backups, listErr := r.list(ctx)
+		backups, listErr := r.list(ctx, r.o.path)
 		if listErr == nil && len(backups) > 0 {
 			return r.showList(backups)
 		}
@@ -51,10 +51,14 @@ func (r *run) run(ctx context.Context) int {
 	if err != nil {
 		return r.fail(ctx, err)
 	}
-	if r.o.json {
-		return r.printJSON(newBackup(report))
+	lineage, err := r.trace(ctx, report)
+	if err != nil {
+		return r.fail(ctx, err)
 	}
-	return r.p.Answer(describe(report))
+	if r.o.json {
+		return r.printJSON(newBackup(report, lineage))
+	}
+	return r.p.Answer(describe(report, lineage))
 }
 
 // inspect finds out about one backup. A brief look leaves out what takes long.

@@ -27,6 +27,7 @@ type backup struct {
 	ByHand           bool         `json:"by_hand"`
 	Incremental      bool         `json:"incremental"`
 	IncrementalFrom  *lsn.LSN     `json:"incremental_from_lsn,omitempty"`
+	Chain            *chainJSON   `json:"chain,omitempty"` // of an incremental backup
 	Timeline         *uint32      `json:"timeline"`
 	StartLSN         *lsn.LSN     `json:"start_lsn"`
 	StartTime        *string      `json:"start_time"`
@@ -118,10 +119,10 @@ func known[T comparable](v T) *T {
 	return &v
 }
 
-func newBackup(r *inspect.Report) *backup {
+func newBackup(r *inspect.Report, l *inspect.Lineage) *backup {
 	b := &backup{
 		Path: r.Path, State: stateOf(r), Problems: append([]string{}, r.Problems...),
-		Format: r.Form.String(), Compression: compressionOf(r).String(), ByHand: r.ByHand, Incremental: r.Incremental,
+		Format: r.Form.String(), Compression: compressionOf(r).String(), ByHand: r.ByHand, Incremental: r.Incremental, Chain: newChain(l),
 		StopLSN: known(r.Stop), StopTimeline: known(r.StopTimeline), StopTime: known(r.StopTime),
 		WALSegments: r.WAL.Segments, WALComplete: r.OwnWAL,
 		Tablespaces: []tablespace{},

@@ -25,17 +25,17 @@ type entry struct {
 }
 
 // list finds the backups in a directory, and looks at each briefly.
-func (r *run) list(ctx context.Context) ([]entry, error) {
-	names, err := os.ReadDir(r.o.path)
+func (r *run) list(ctx context.Context, dir string) ([]entry, error) {
+	names, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("could not read directory %q: %w", r.o.path, err)
+		return nil, fmt.Errorf("could not read directory %q: %w", dir, err)
 	}
 	var list []entry
 	for _, n := range names {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		report, err := r.inspect(ctx, filepath.Join(r.o.path, n.Name()), true)
+		report, err := r.inspect(ctx, filepath.Join(dir, n.Name()), true)
 		var not *backupset.NotBackupError
 		var archive *backupset.ArchiveError
 		if errors.As(err, &not) || report == nil && !n.IsDir() && !errors.As(err, &archive) {
@@ -89,7 +89,7 @@ func (r *run) showList(list []entry) int {
 				}{filepath.Join(r.o.path, e.name), "broken", words.Of(e.err)})
 				continue
 			}
-			backups = append(backups, newBackup(e.report))
+			backups = append(backups, newBackup(e.report, lineageIn(e.report, list)))
 		}
 		return r.printJSON(struct {
 			Path    string `json:"path"`
@@ -102,12 +102,21 @@ func (r *run) showList(list []entry) int {
 			rows = append(rows, []string{e.name, "", "", "", "", "", "", "", "broken: " + words.Of(e.err)})
 			continue
 		}
-		rows = append(rows, row(e.name, e.report))
+		rows = append(rows, row(e.name, e.report, lineageIn(e.report, list)))
 	}
 	return r.p.Answer(align(rows))
 }
 
-func row(name string, b *inspect.Report) []string {
+// lineageIn is what a backup of a list builds on; nil if it is full.
+func lineageIn(b *inspect.Report, list []entry) *inspect.Lineage {
+	if b.Label == nil || !b.Label.Incremental() {
+		return nil
+	}
+	l := inspect.Trace(b, reports(list))
+	return &l
+}
+
+func row(name string, b *inspect.Report, l *inspect.Lineage) []string {
 	cells := []string{name, b.Version.String(), "", "", "", "", formOf(b), "", stateOf(b)}
 	if b.Label != nil {
 		cells[2] = b.Label.StartTimeText
@@ -121,7 +130,10 @@ func row(name string, b *inspect.Report) []string {
 	if b.Stored >= 0 {
 		cells[7] = size(b.Stored)
 	}
-	if b.Incremental {
+	switch {
+	case l != nil:
+		cells[8] += ", " + buildsOn(*l)
+	case b.Incremental:
 		cells[8] += ", incremental"
 	}
 	return cells

@@ -14,7 +14,7 @@ import (
 )
 
 // describe is a backup for people to read.
-func describe(r *inspect.Report) string {
+func describe(r *inspect.Report, lineage *inspect.Lineage) string {
 	t := &table{}
 	t.line("backup", "%s", r.Path)
 	t.line("state", "%s", stateOf(r))
@@ -30,6 +30,9 @@ func describe(r *inspect.Report) string {
 		t.line("label", "%s", l.Label)
 		t.line("method", "%s", methodOf(r))
 		t.line("type", "%s", typeOf(r))
+		if lineage != nil {
+			chain(t, lineage)
+		}
 		t.line("start time", "%s", l.StartTimeText)
 	} else if c := r.Control; c != nil && (c.State == pgdata.ShutDown || c.State == pgdata.ShutDownInRecovery) {
 		t.line("method", "copied by hand, of a cluster that was shut down")
