@@ -72,6 +72,13 @@ func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
 		f.details = o.keptAfterChecksumError()
 		f.hints = []string{"The server's warnings name the damaged pages."}
 	default:
+		if text := o.incrementalText(err, dropIn); text != "" {
+			f.text = text
+		}
+		if hint := o.incrementalHint(err, server); hint != "" {
+			f.hints = []string{hint}
+			break
+		}
 		f.hints = hints(err, server, o, dropIn)
 	}
 	return f
@@ -145,6 +152,7 @@ func unsupportedHint(err *replproto.UnsupportedError) []string {
 		{"a backup manifest", "Leave out --manifest-checksums and --manifest-force-encode."},
 		{"a backup target", "Leave out -t/--target and have the backup sent here with -D/--pgdata."},
 		{"server-side compression", "Use client-side compression."},
+		{whatIncremental, "Leave out -i/--incremental to take a full backup."},
 	} {
 		if strings.HasPrefix(err.What, h.what) {
 			return []string{h.hint}
