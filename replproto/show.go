@@ -66,11 +66,15 @@ func (c *Conn) RelationFiles(ctx context.Context) (blockSize, segmentBlocks int,
 		return 0, 0, fmt.Errorf("remote server reported invalid block size: %q", b)
 	}
 	segment, ok := parseSize(s)
-	if !ok || segment < block || segment%block != 0 || segment/block > math.MaxInt32 {
+	if !ok || segment < block || segment%block != 0 || segment/block > maxSegmentBlocks {
 		return 0, 0, fmt.Errorf("remote server reported invalid segment size: %q", s)
 	}
 	return int(block), int(segment / block), nil
 }
+
+// maxSegmentBlocks is many times what servers are built with. A client may hold
+// something for each block of a file.
+const maxSegmentBlocks = 1 << 24
 
 // parseSize reads a setting that is a number of bytes, with the unit in which
 // servers show it.

@@ -90,6 +90,10 @@ func TestIncrementalRefusalsAreToldWithWhatToDo(t *testing.T) {
 		{"a standby with nothing new", good, backup("manifest requires WAL from final timeline 1 ending at 0/2000028, but this backup starts at 0/2000000", pgfake.Hint("This can happen.")),
 			refused + "manifest requires WAL from final timeline 1 ending at 0/2000028, but this backup starts at 0/2000000\nHINT:  This can happen.\n" +
 				"removing data directory \"DIR\"", ""},
+		{"a file that is none", good, &pgfake.Cluster{Data: &pgfake.Data{Files: []pgfake.File{{Path: "base/1/INCREMENTAL.7", Data: make([]byte, 12)}, {Path: "pg_tblspc/"}}}},
+			"file \"base/1/INCREMENTAL.7\" has bad incremental magic number (0x0 not 0xd3ae1f0d)\n" +
+				"hint: What arrived is not what the server read: take the backup again, and check network, memory and disks if this happens again.\n" +
+				"removing data directory \"DIR\"", ""},
 		{"a summarizer that stands", good, backup("WAL summarization is not progressing", pgfake.Detail("it is stuck")),
 			refused + "WAL summarization is not progressing\nDETAIL:  it is stuck\n" +
 				"hint: The server's log may say why its WAL summarizer does not go on.\nremoving data directory \"DIR\"", ""},
@@ -98,7 +102,8 @@ func TestIncrementalRefusalsAreToldWithWhatToDo(t *testing.T) {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				cluster := pgfake.Cluster{}
 				if c.cluster != nil {
-					cluster.Version, cluster.Tamper, cluster.RefuseManifest = c.cluster.Version, c.cluster.Tamper, c.cluster.RefuseManifest
+					cluster.Version, cluster.Data = c.cluster.Version, c.cluster.Data
+					cluster.Tamper, cluster.RefuseManifest = c.cluster.Tamper, c.cluster.RefuseManifest
 				}
 				if cluster.SystemID = 42; cluster.Version == "" {
 					cluster.Version = "18.4"
