@@ -100,6 +100,7 @@ func (o *Options) checkServer(c *replproto.Conn, d Destination) error {
 	streaming := o.WAL == WALStream
 	for _, err := range []error{
 		needs(true, "a base backup", 90100),
+		needs(o.PreviousManifest != nil, "an incremental backup", 170000),
 		needs(streaming, "WAL streaming", 90300),
 		needs(o.Slot != "", "a replication slot", 90400),
 		needs(streaming && one && o.Slot == "", "WAL streaming in tar mode to stdout without a named replication slot", 100000),

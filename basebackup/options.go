@@ -2,6 +2,7 @@ package basebackup
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/pgbasin/pgbasin/lsn"
@@ -18,11 +19,18 @@ const (
 )
 
 // Options are what a backup is asked for. The zero value but for Connect takes
-// a plain full backup with its WAL streamed beside it, verified on arrival.
+// a full backup with its WAL streamed beside it, verified on arrival.
 type Options struct {
 	// Connect opens a replication connection. It is called once, and once more
 	// for the WAL stream. Run closes what it opens.
 	Connect func(ctx context.Context) (*replproto.Conn, error)
+
+	// PreviousManifest, if set, makes the backup incremental (17 and later, of a
+	// server with summarize_wal on): it holds what changed since the backup of which
+	// this opens the manifest. It is called once, after Connect; Run closes what it
+	// returns, and reads it twice if it is an io.Seeker that can seek, else once, by
+	// way of a file in TempDir.
+	PreviousManifest func() (io.ReadCloser, error)
 
 	Label          string // "" = "pgbasin base backup"
 	FastCheckpoint bool   // do not spread the checkpoint that the backup starts with
@@ -120,6 +128,14 @@ type Result struct {
 	Files       int64 // regular files in the archives; 0 if they were not looked into
 	Tablespaces []TablespaceResult
 	Manifest    bool // the backup has a manifest
+
+	Incremental bool
+	// From and FromTimeline are where the backup that an incremental one builds on
+	// started. They are 0 where the archives were not looked into: with a Target, and
+	// with NoVerify when the server compressed them.
+	From         lsn.LSN
+	FromTimeline uint32
+
 	// Verified: every file's size and checksum agreed with the manifest, and
 	// the manifest's own checksum was right.
 	Verified bool

@@ -14,14 +14,16 @@ import (
 // receiver takes the archives and the manifest from the main connection to the
 // destination.
 type receiver struct {
-	b        *replproto.BaseBackup
-	d        Destination
-	check    *checker
-	verify   bool // compare with the manifest
-	meter    *meter
-	result   *Result
-	warn     func(string)
-	verified bool // what came of it
+	b     *replproto.BaseBackup
+	d     Destination
+	check *checker
+	// increments is nil unless the backup is incremental.
+	increments *increments
+	verify     bool // compare with the manifest
+	meter      *meter
+	result     *Result
+	warn       func(string)
+	verified   bool // what came of it
 }
 
 // run receives until the server has sent everything.
@@ -91,6 +93,9 @@ func (r *receiver) pass(a *replproto.Archive, out stream) error {
 		prefix = tarstream.TablespaceDir + "/" + strconv.FormatUint(uint64(a.Tablespace.OID), 10) + "/"
 	}
 	checked := r.check.Archive(prefix)
+	if r.increments != nil {
+		checked = tarstream.Tee(checked, r.increments.visitor(prefix))
+	}
 
 	switch {
 	case !known:

@@ -60,8 +60,11 @@ type backup struct {
 	wal    *walStream // nil unless WAL is streamed
 	check  *checker
 	meter  meter
-	result *Result
-	kept   bool // the data is in place although there is an error
+	// previous and increments are nil unless the backup is incremental.
+	previous   *previous
+	increments *increments
+	result     *Result
+	kept       bool // the data is in place although there is an error
 }
 
 func (b *backup) run(ctx context.Context) (err error) {
@@ -76,6 +79,10 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.survey(ctx); err != nil {
 		return err
 	}
+	if err := b.openPrevious(ctx); err != nil {
+		return err
+	}
+	defer b.previous.close()
 	if b.d != nil {
 		defer func() {
 			if err != nil && !b.kept {
@@ -85,6 +92,9 @@ func (b *backup) run(ctx context.Context) (err error) {
 		if err := b.d.prepare(&b.s); err != nil {
 			return err
 		}
+	}
+	if err := b.uploadPrevious(ctx); err != nil {
+		return err
 	}
 	if b.o.WAL == WALStream {
 		if b.wal, err = openWALStream(ctx, b.o, &b.s, b.result.SystemID, b.cancel); err != nil {
@@ -167,7 +177,10 @@ func (b *backup) transfer(ctx context.Context) error {
 	}
 
 	b.meter.begin(bb, b.s.version >= 150000)
-	r := &receiver{b: bb, d: b.d, check: b.check, verify: b.verifies(), meter: &b.meter, result: b.result, warn: observer.warning}
+	r := &receiver{
+		b: bb, d: b.d, check: b.check, increments: b.increments, verify: b.verifies(),
+		meter: &b.meter, result: b.result, warn: observer.warning,
+	}
 	if err := r.run(); err != nil {
 		return err
 	}
@@ -179,6 +192,7 @@ func (b *backup) transfer(ctx context.Context) error {
 	}
 	b.result.Stop, b.result.StopTimeline = stop, timeline
 	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.Files(), r.verified
+	b.increments.report(b.result)
 	if b.o.WAL != WALNone {
 		observer.info(fmt.Sprintf("write-ahead log end point: %s", stop))
 	}
@@ -229,5 +243,6 @@ func (b *backup) command() replproto.BaseBackupOptions {
 		TargetDetail:        o.TargetDetail,
 		Compression:         o.ServerCompression,
 		CompressionDetail:   o.ServerCompressionDetail,
+		Incremental:         b.previous != nil,
 	}
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(harness.Main(m, race, func(dir string) error {
 		pgbasin, pgBasebackup = filepath.Join(dir, "pgbasin"), filepath.Join(dir, "pg_basebackup")
-		return os.Symlink("pgbasin", pgBasebackup)
+		return errors.Join(os.Symlink("pgbasin", pgBasebackup), os.Symlink("pgbasin", filepath.Join(dir, "pg_verifybackup")))
 	}))
 }
 

@@ -147,6 +147,9 @@ type report struct {
 	Files            int64   `json:"files"`
 	Manifest         bool    `json:"manifest"`
 	Verified         bool    `json:"verified"`
+	Incremental      bool    `json:"incremental"`
+	FromLSN          string  `json:"incremental_from_lsn"`
+	FromTimeline     uint32  `json:"incremental_from_timeline"`
 	Tablespaces      []struct {
 		OID      uint32 `json:"oid"`
 		Location string `json:"location"`

@@ -42,7 +42,7 @@ func TestRefusals(t *testing.T) {
 			{"bad server compression", socket("-Xfetch", "-Ft", "-Z", "server-gzip:99"), nil, []string{"compression", "level"}},
 			{"bad checksum algorithm", socket("-Xfetch", "--manifest-checksums=MD5"), nil, []string{"MD5"}},
 			{"bad rate", socket("-Xfetch", "-r", "1"), nil, []string{"rate"}},
-			{"incremental", socket("-Xfetch", "-i", "/tmp/manifest"), nil, []string{"incremental"}},
+			{"incremental", socket("-Xfetch", "-i", "/no/such/incremental-manifest"), nil, []string{"incremental"}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				for _, existing := range []bool{false, true} {

@@ -54,6 +54,35 @@ func TestCommandsOfAWholeServer(t *testing.T) {
 	}
 }
 
+func TestSizesOfRelationFilesAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		block, segment string
+		want           string // "" = right
+	}{
+		{"8192", "1GB", ""},
+		{"32768", "512GB", ""},
+		{"8kB", "48kB", ""},
+		{"0", "1GB", `invalid block size: "0"`},
+		{"8191", "1GB", `invalid block size: "8191"`},
+		{"65536", "1GB", `invalid block size: "65536"`},
+		{"-8192", "1GB", `invalid block size: "-8192"`},
+		{"8192", "", `invalid segment size: ""`},
+		{"8192", "4kB", `invalid segment size: "4kB"`},
+		{"8192", "12kB", `invalid segment size: "12kB"`},
+		{"8192", "2147483647TB", `invalid segment size: "2147483647TB"`},
+		{"8192", "256GB", `invalid segment size: "256GB"`},
+	} {
+		s := pgfake.Serve(t, &pgfake.Cluster{Version: "18.4", Settings: map[string]string{"block_size": c.block, "segment_size": c.segment}})
+		block, segment, err := dial(t, s).RelationFiles(context.Background())
+		switch {
+		case c.want == "" && (err != nil || block < 1024 || segment < 1):
+			t.Errorf("%s, %s: %d, %d, %v", c.block, c.segment, block, segment, err)
+		case c.want != "" && (err == nil || !strings.HasSuffix(err.Error(), c.want)):
+			t.Errorf("%s, %s: %v, want %s", c.block, c.segment, err, c.want)
+		}
+	}
+}
+
 func TestOldServersAreNotAskedWhatTheyDoNotKnow(t *testing.T) {
 	ctx := context.Background()
 	s := pgfake.Serve(t, &pgfake.Cluster{Version: "9.3.1"})

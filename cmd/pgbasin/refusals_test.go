@@ -14,15 +14,13 @@ func TestRefusalsThatPostgreSQL15DoesNotKnow(t *testing.T) {
 	accepted := "pg_basebackup: error: connection to server on socket \"" + env["PGHOST"] + "/.s.PGSQL.5432\" failed: No such file or directory\n" +
 		"\tIs the server running locally and accepting connections on that socket?\n"
 	twoMethods := "pg_basebackup: error: cannot specify both --xlog and --xlog-method\n"
-	incremental := "pg_basebackup: error: incremental backups (-i/--incremental) are not supported by this version of pgbasin\n" +
-		"pg_basebackup: hint: Leave the option out to take a full backup.\n"
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"-k"}, "pg_basebackup: invalid option -- 'k'\n" + hint},
-		{[]string{"-D", "x", "-i", "m"}, incremental},
-		{[]string{"--incremental=m", "-Fx"}, incremental},
+		{[]string{"-D", "x", "-i", "m"}, accepted},
+		{[]string{"--incremental=m", "-D", "x", "-Ft", "--no-manifest"}, accepted},
 		{[]string{"-i"}, "pg_basebackup: option requires an argument -- 'i'\n" + hint},
 		{[]string{"--incr"}, "pg_basebackup: option '--incremental' requires an argument\n" + hint},
 

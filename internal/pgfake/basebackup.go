@@ -1,11 +1,8 @@
 package pgfake
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgbasin/pgbasin/lsn"
 )
@@ -38,10 +35,10 @@ type Archive struct {
 }
 
 // makeBackup builds what was asked for.
-func (c *Cluster) makeBackup(r BackupRequest) *BaseBackup {
+func (c *Cluster) makeBackup(r BackupRequest, from *WALRange) *BaseBackup {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	archives, listed := c.archives(r)
+	archives, listed := c.archives(r, from)
 	b := &BaseBackup{Start: c.Start, Stop: c.Stop, Timeline: c.Timeline, StopTimeline: c.Timeline, Archives: archives}
 	if r.Manifest != "no" {
 		m := Manifest{
@@ -60,10 +57,14 @@ func (c *Cluster) makeBackup(r BackupRequest) *BaseBackup {
 
 func (c *Cluster) baseBackup(a *answer, cmd *command) error {
 	r := cmd.backup
-	if r.IsIncremental && len(c.Manifests()) == 0 {
-		return refuse("55000", "must UPLOAD_MANIFEST before performing an incremental BASE_BACKUP")
+	var from *WALRange
+	if r.IsIncremental {
+		var err error
+		if from, err = c.previous(); err != nil {
+			return err
+		}
 	}
-	b := c.makeBackup(r)
+	b := c.makeBackup(r, from)
 	if c.Edit != nil {
 		c.Edit(r, b)
 	}
@@ -214,30 +215,4 @@ func sendChunks(a *answer, part Part, archive string, prefix, data []byte) error
 		data = data[n:]
 	}
 	return nil
-}
-
-func (c *Cluster) uploadManifest(a *answer) error {
-	if err := a.send(PartCopyBegin, "", CopyIn()); err != nil {
-		return err
-	}
-	var got bytes.Buffer
-	for {
-		m, err := a.c.Receive()
-		if err != nil {
-			return err
-		}
-		switch m := m.(type) {
-		case *pgproto3.CopyData:
-			got.Write(m.Data)
-		case *pgproto3.CopyDone:
-			c.mu.Lock()
-			c.manifests = append(c.manifests, got.Bytes())
-			c.mu.Unlock()
-			return c.complete(a)
-		case *pgproto3.CopyFail:
-			return refuse("57014", "COPY from stdin failed: %s", m.Message)
-		default:
-			return fmt.Errorf("want the manifest, %w", unexpected(m))
-		}
-	}
 }

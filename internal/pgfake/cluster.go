@@ -43,6 +43,11 @@ type Cluster struct {
 	// Edit changes the backup that was made for a request, before it is sent.
 	Edit func(BackupRequest, *BaseBackup)
 
+	// RefuseManifest, if it returns a message, answers UPLOAD_MANIFEST with it, which
+	// must be an Error, as soon as so much of the manifest has come; whole is set when
+	// that is all of it. Manifests are taken whatever they hold otherwise.
+	RefuseManifest func(got []byte, whole bool) *Message
+
 	// Flush is the end of the log: that of the segment with Stop in it if 0,
 	// because a primary switches segments at the end of a backup.
 	Flush lsn.LSN
@@ -358,6 +363,10 @@ func (c *Cluster) show(a *answer, cmd *command) error {
 			value = fmt.Sprintf("%04o", c.DataDirMode.Perm())
 		case "server_version":
 			value = c.Version
+		case "block_size":
+			value = itoa(incrementalBlock)
+		case "segment_size":
+			value = "1GB"
 		default:
 			return unknownSetting(cmd.setting)
 		}

@@ -115,7 +115,7 @@ func withDirectories(files []File) []File {
 
 // backupLabel is the file's text (do_pg_backup_start and build_backup_content
 // of the server's xlog code).
-func backupLabel(version int, segment, label string, start lsn.LSN, timeline uint32, standby bool) []byte {
+func backupLabel(version int, segment, label string, start lsn.LSN, timeline uint32, standby bool, base *WALRange) []byte {
 	var b bytes.Buffer
 	from := "primary"
 	switch {
@@ -135,6 +135,9 @@ func backupLabel(version int, segment, label string, start lsn.LSN, timeline uin
 	if version >= 110000 {
 		fmt.Fprintf(&b, "START TIMELINE: %d\n", timeline)
 	}
+	if base != nil {
+		fmt.Fprintf(&b, "INCREMENTAL FROM LSN: %v\nINCREMENTAL FROM TLI: %d\n", base.Start, base.Timeline)
+	}
 	return b.Bytes()
 }
 
@@ -144,13 +147,14 @@ func pgControl(systemID uint64) []byte {
 	return append(binary.LittleEndian.AppendUint64(nil, systemID), make([]byte, 8192-8)...)
 }
 
-// archives lays out the backup that a client asked for. The returned files are
+// archives lays out the backup that a client asked for, incremental unless from
+// is nil. The returned files are
 // what the manifest lists, in the order in which they are sent.
-func (c *Cluster) archives(r BackupRequest) (out []Archive, listed []File) {
+func (c *Cluster) archives(r BackupRequest, from *WALRange) (out []Archive, listed []File) {
 	var mapped bytes.Buffer
 	var links []File
 	for _, ts := range c.Data.Tablespaces {
-		files := withDirectories(ts.Files)
+		files := withDirectories(changed(from, ts.Files))
 		out = append(out, Archive{Name: itoa(ts.OID) + ".tar", OID: ts.OID, Location: ts.Location, Tar: Tar(files...)})
 		for _, f := range files {
 			f.Path = fmt.Sprintf("pg_tblspc/%d/%s", ts.OID, f.Path)
@@ -165,14 +169,14 @@ func (c *Cluster) archives(r BackupRequest) (out []Archive, listed []File) {
 		}
 	}
 	segment := wal.SegmentName(c.Timeline, wal.SegmentNumber(c.Start, c.SegmentSize), c.SegmentSize)
-	files := []File{{Path: "backup_label", Data: backupLabel(c.version, segment, r.Label, c.Start, c.Timeline, c.Standby)}}
+	files := []File{{Path: "backup_label", Data: backupLabel(c.version, segment, r.Label, c.Start, c.Timeline, c.Standby, from)}}
 	if r.TablespaceMap {
 		// Also when there is nothing to map, and then it is empty.
 		files = append(files, File{Path: "tablespace_map", Data: mapped.Bytes()})
 		links = nil
 	}
 	dir := walDir(c.version)
-	files = append(files, withDirectories(append(append([]File(nil), c.Data.Files...), links...))...)
+	files = append(files, withDirectories(append(changed(from, c.Data.Files), links...))...)
 	files = append(files, File{Path: dir + "/"}, File{Path: "./" + dir + "/archive_status/"})
 	if c.version >= 170000 {
 		files = append(files, File{Path: "./" + dir + "/summaries/"})

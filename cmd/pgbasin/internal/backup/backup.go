@@ -101,6 +101,9 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 			})
 		}
 	}
+	if o.previous.Given {
+		lib.PreviousManifest = o.openPrevious
+	}
 	if o.target.Given {
 		lib.Target, lib.TargetDetail = o.targetParts()
 	}

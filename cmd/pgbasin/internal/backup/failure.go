@@ -11,6 +11,7 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
+	"github.com/pgbasin/pgbasin/incremental"
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/replproto"
 )
@@ -72,6 +73,13 @@ func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
 		f.details = o.keptAfterChecksumError()
 		f.hints = []string{"The server's warnings name the damaged pages."}
 	default:
+		if text := o.incrementalText(err, dropIn); text != "" {
+			f.text = text
+		}
+		if hint := o.incrementalHint(err, server); hint != "" {
+			f.hints = []string{hint}
+			break
+		}
 		f.hints = hints(err, server, o, dropIn)
 	}
 	return f
@@ -84,6 +92,8 @@ func (o *options) keptAfterChecksumError() []string {
 	return []string{fmt.Sprintf("All data has arrived and was kept in \"%s\", but it is not marked as a complete backup.", o.directory.Text)}
 }
 
+const arrivedOther = "What arrived is not what the server read: take the backup again, and check network, memory and disks if this happens again."
+
 func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []string {
 	var (
 		connect     *replproto.ConnectError
@@ -91,6 +101,7 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 		notEmpty    *basebackup.NotEmptyError
 		inject      *basebackup.InjectError
 		verify      *manifest.VerifyError
+		increment   *incremental.FormatError
 	)
 	one := func(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
 	switch {
@@ -100,8 +111,10 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 		return one("Choose another directory, or remove or empty \"%s\".", notEmpty.Path)
 	case errors.As(err, &inject):
 		return injectHint(inject)
+	case errors.As(err, &increment):
+		return one(arrivedOther)
 	case errors.As(err, &verify):
-		hint := "What arrived is not what the server read: take the backup again, and check network, memory and disks if this happens again."
+		hint := arrivedOther
 		if !dropIn {
 			hint += " --no-verify leaves the comparison out."
 		}
@@ -145,6 +158,7 @@ func unsupportedHint(err *replproto.UnsupportedError) []string {
 		{"a backup manifest", "Leave out --manifest-checksums and --manifest-force-encode."},
 		{"a backup target", "Leave out -t/--target and have the backup sent here with -D/--pgdata."},
 		{"server-side compression", "Use client-side compression."},
+		{whatIncremental, "Leave out -i/--incremental to take a full backup."},
 	} {
 		if strings.HasPrefix(err.What, h.what) {
 			return []string{h.hint}

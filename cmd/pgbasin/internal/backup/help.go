@@ -25,7 +25,7 @@ Options controlling the output:
   -D, --pgdata=DIRECTORY receive base backup into directory
   -F, --format=p|t       output format (plain (default), tar)
   -i, --incremental=OLDMANIFEST
-                         take incremental backup (not supported yet)
+                         take incremental backup
   -r, --max-rate=RATE    maximum transfer rate to transfer data directory
                          (in kB/s, or use suffix "k" or "M")
   -R, --write-recovery-conf

@@ -15,7 +15,8 @@ import (
 // options are what the command line says, in the terms of pg_basebackup 18.
 type options struct {
 	directory   usage.Optional
-	format      byte // 'p', 't', 0 = not given
+	format      byte           // 'p', 't', 0 = not given
+	previous    usage.Optional // the manifest that an incremental backup builds on
 	target      usage.Optional
 	waldir      usage.Optional
 	tablespaces []basebackup.TablespaceMapping
@@ -83,7 +84,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "version", Set: info(usage.ErrVersion)},
 		{Long: "pgdata", Short: 'D', Arg: true, Set: o.directory.Set},
 		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
-		{Long: "incremental", Short: 'i', Arg: true, Set: o.setIncremental},
+		{Long: "incremental", Short: 'i', Arg: true, Set: o.previous.Set},
 		{Long: "checkpoint", Short: 'c', Arg: true, Set: o.setCheckpoint},
 		{Long: "create-slot", Short: 'C', Set: usage.Flag(&o.create)},
 		{Long: "max-rate", Short: 'r', Arg: true, Set: o.setMaxRate},
@@ -164,13 +165,6 @@ func (o *options) setFormat(v string) error {
 		return usage.Refuse("invalid output format \"%s\", must be \"plain\" or \"tar\"", v)
 	}
 	return nil
-}
-
-func (o *options) setIncremental(string) error {
-	return &usage.Error{
-		Text: "incremental backups (-i/--incremental) are not supported by this version of pgbasin",
-		Hint: "Leave the option out to take a full backup.",
-	}
 }
 
 func (o *options) setCheckpoint(v string) error {

@@ -34,6 +34,9 @@ type resultReport struct {
 	Files            int64              `json:"files"`
 	Manifest         bool               `json:"manifest"`
 	Verified         bool               `json:"verified"`
+	Incremental      bool               `json:"incremental"`
+	FromLSN          string             `json:"incremental_from_lsn,omitempty"` // of an incremental backup, if its backup_label was seen
+	FromTimeline     uint32             `json:"incremental_from_timeline,omitempty"`
 	Tablespaces      []tablespaceReport `json:"tablespaces"`
 }
 
@@ -71,7 +74,12 @@ func (o *options) newReport(result *basebackup.Result) *report {
 		Files:            result.Files,
 		Manifest:         result.Manifest,
 		Verified:         result.Verified,
+		Incremental:      result.Incremental,
+		FromTimeline:     result.FromTimeline,
 		Tablespaces:      make([]tablespaceReport, 0, len(result.Tablespaces)),
+	}
+	if result.From != 0 {
+		r.FromLSN = result.From.String()
 	}
 	for _, t := range result.Tablespaces {
 		r.Tablespaces = append(r.Tablespaces, tablespaceReport{t.OID, t.Location, t.Path, t.Bytes})

@@ -59,7 +59,7 @@ func Hints(err error) []string {
 	case errors.As(err, &incomplete):
 		return one("Take the backup again, or restore another one.")
 	case errors.As(err, &incremental):
-		return one("Combine it with the backups that it builds on first.")
+		return one("Give it behind those that it builds on, the full one first: \"pgbasin restore FULL INCREMENTAL...\"; or make a full backup of them with \"pgbasin combine\".")
 	case errors.As(err, &notBackup):
 		return one("Give the directory that the backup was taken into, or its tar file.")
 	case errors.As(err, &notEmpty):
