@@ -151,15 +151,20 @@ const walkBuffer = 256 << 10
 
 // readPlain walks one archive of a plain backup.
 func (s *Set) readPlain(ctx context.Context, a *Archive, v tarstream.Visitor, sizesOnly bool) error {
+	note := s.note
+	if sizesOnly {
+		note = func(string, ...any) {}
+	}
+	return s.walk(ctx, a, v, sizesOnly, note)
+}
+
+func (s *Set) walk(ctx context.Context, a *Archive, v tarstream.Visitor, sizesOnly bool, note func(string, ...any)) error {
 	root, err := os.OpenRoot(a.path)
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", a.path, err)
 	}
 	defer root.Close()
-	w := &walker{ctx: ctx, root: root, v: v, note: s.note, progress: s.o.Progress, sizesOnly: sizesOnly}
-	if sizesOnly {
-		w.note = func(string, ...any) {}
-	}
+	w := &walker{ctx: ctx, root: root, v: v, note: note, progress: s.o.Progress, sizesOnly: sizesOnly}
 	if a.Kind == Tablespace {
 		w.below = true
 		return s.walkTablespace(w)

@@ -18,11 +18,17 @@ import (
 // A plain backup is read in a stable order: backup_label, tablespace_map, everything else by name, pg_control last. A link of its
 // WAL directory is followed, a tablespace's is passed on. Its manifest is left out, see OpenManifest.
 //
+// A Visitor that is a Locator, too, is told where contents are.
+//
 // Different archives may be read at the same time; standard input can be read once. An error of v is returned as it is. Others
 // name the file, and for a damaged archive the place: *ArchiveError.
 func (s *Set) Read(ctx context.Context, a *Archive, v tarstream.Visitor) error {
 	if s.Form == Plain {
 		return s.readPlain(ctx, a, v, false)
+	}
+	var locate func(int64)
+	if l, ok := v.(Locator); ok && a.Compression == codec.None && s.stdin == nil {
+		locate = l.ContentAt
 	}
 	if a.Kind == Data {
 		p, err := s.findPlace(ctx)
@@ -31,17 +37,27 @@ func (s *Set) Read(ctx context.Context, a *Archive, v tarstream.Visitor) error {
 		}
 		v = &rebase{next: v, at: p, note: s.note}
 	}
-	return s.readTar(ctx, a, v)
+	return s.readLocating(ctx, a, v, locate)
+}
+
+// Locator is told, before Visitor.Member, where the member's content is in the
+// file of an archive that is an uncompressed tar, in bytes.
+type Locator interface {
+	ContentAt(offset int64)
 }
 
 // readTar passes the members of a tar on under the names that they have there.
 func (s *Set) readTar(ctx context.Context, a *Archive, v tarstream.Visitor) error {
+	return s.readLocating(ctx, a, v, nil)
+}
+
+func (s *Set) readLocating(ctx context.Context, a *Archive, v tarstream.Visitor, locate func(int64)) error {
 	src, err := s.open(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	return parse(src, a, v)
+	return parse(src, a, v, locate)
 }
 
 // open opens an archive's compressed bytes.
@@ -66,8 +82,9 @@ func (s *Set) open(ctx context.Context, a *Archive) (io.ReadCloser, error) {
 	}{&source{ctx: ctx, r: f, progress: s.o.Progress}, f}, nil
 }
 
-// parse decompresses src and takes it apart for v.
-func parse(src io.Reader, a *Archive, v tarstream.Visitor) error {
+// parse decompresses src and takes it apart for v. Before each member it tells
+// locate, if that is not nil, where its content begins.
+func parse(src io.Reader, a *Archive, v tarstream.Visitor, locate func(int64)) error {
 	z, err := codec.NewReader(src, a.Compression)
 	if err != nil {
 		return &ArchiveError{a.path, err}
@@ -75,6 +92,9 @@ func parse(src io.Reader, a *Archive, v tarstream.Visitor) error {
 	defer z.Close()
 	w := &watch{next: v}
 	p := tarstream.NewLenientParser(w, tarstream.LenientOptions{})
+	if locate != nil {
+		w.before = func() { locate(p.Offset()) }
+	}
 	if a.Compression == codec.None {
 		_, err = io.CopyBuffer(p, struct{ io.Reader }{src}, make([]byte, walkBuffer))
 	} else {
@@ -96,13 +116,20 @@ func parse(src io.Reader, a *Archive, v tarstream.Visitor) error {
 
 // watch tells the errors of a visitor from those of what it visits.
 type watch struct {
-	next tarstream.Visitor
-	err  error
+	next   tarstream.Visitor
+	before func() // each member; may be nil
+	err    error
 }
 
-func (w *watch) Member(h *tarstream.Header) error { return w.keep(w.next.Member(h)) }
-func (w *watch) Content(p []byte) error           { return w.keep(w.next.Content(p)) }
-func (w *watch) EndMember() error                 { return w.keep(w.next.EndMember()) }
+func (w *watch) Member(h *tarstream.Header) error {
+	if w.before != nil {
+		w.before()
+	}
+	return w.keep(w.next.Member(h))
+}
+
+func (w *watch) Content(p []byte) error { return w.keep(w.next.Content(p)) }
+func (w *watch) EndMember() error       { return w.keep(w.next.EndMember()) }
 
 func (w *watch) keep(err error) error {
 	if err != nil {
@@ -231,7 +258,7 @@ func (s *Set) scanStdin(v tarstream.Visitor) error {
 	if err := s.sniffStdin(); err != nil {
 		return err
 	}
-	err := parse(bytes.NewReader(s.stdin.head), s.Data(), v)
+	err := parse(bytes.NewReader(s.stdin.head), s.Data(), v, nil)
 	if !s.stdin.whole && errors.Is(err, io.ErrUnexpectedEOF) {
 		return errEnough
 	}

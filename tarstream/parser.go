@@ -52,6 +52,10 @@ var (
 // NewParser makes a Parser that calls v.
 func NewParser(v Visitor) *Parser { return &Parser{v: v} }
 
+// Offset is how many bytes of the archive were taken. While Visitor.Member is
+// called that is where the member's content begins.
+func (p *Parser) Offset() int64 { return p.off }
+
 // Write takes the next bytes of the archive.
 func (p *Parser) Write(b []byte) (int, error) {
 	if p.err != nil {

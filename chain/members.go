@@ -1,0 +1,300 @@
+package chain
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/incremental"
+	"github.com/pgbasin/pgbasin/pgdata"
+	"github.com/pgbasin/pgbasin/tarstream"
+)
+
+// members is the visitor of an archive of one backup.
+type members struct {
+	*stream
+	passOptions
+	b       *backup
+	archive int // index in Set.Archives
+	prefix  string
+	sums    *summer
+	at      int64 // where the content is in an uncompressed tar; -1 = not known
+
+	path string
+	size int64
+	todo fate
+	slot *slot
+	// Of an incremental file.
+	decoder *incremental.Decoder
+	source  source
+	base    int64 // where its kept blocks are in the temporary file
+	kept    []uint32
+	whole   *incremental.Header
+	small   []byte
+}
+
+// fate is what happens to a member.
+type fate int
+
+const (
+	ignored  fate = iota // not even compared with the manifest
+	entry                // a directory or link that is passed on
+	compared             // and nothing else
+	passed
+	inMemory // label and control file
+	composed
+	layered // an incremental file
+	isManifest
+)
+
+func (m *members) newest() bool { return m.b == m.last() }
+
+// ContentAt implements backupset.Locator.
+func (m *members) ContentAt(offset int64) { m.at = offset }
+
+// Member implements tarstream.Visitor.
+func (m *members) Member(h *tarstream.Header) error {
+	m.path, m.size, m.slot, m.decoder = m.prefix+h.Name, h.Size, nil, nil
+	if h.Type == tarstream.Directory || h.Type == tarstream.Symlink {
+		m.todo = ignored
+		if !m.newest() {
+			return nil
+		}
+		m.todo = entry
+		return m.out.v.Member(h)
+	}
+	if m.below != "" && !strings.HasPrefix(m.path, m.below) {
+		m.todo = ignored
+		return nil
+	}
+	m.sums.begin()
+	m.todo = compared
+	return m.file(h)
+}
+
+// file decides what happens to a file.
+func (m *members) file(h *tarstream.Header) error {
+	switch m.path {
+	case backupset.ManifestName:
+		m.todo = isManifest
+		if m.b.head.StaleManifest || m.b.manifest > 0 {
+			m.todo = ignored
+		}
+		return nil
+	case backupset.LabelName, backupset.ControlName:
+		if !m.newest() && m.path == backupset.LabelName {
+			return nil
+		}
+		m.todo, m.small = inMemory, m.small[:0]
+		if h.Size > maxLabel {
+			return fmt.Errorf("file %q of backup %q is too large", m.path, m.b.path)
+		}
+		if m.newest() {
+			m.header = *h
+		}
+		return nil
+	}
+	if target, ok := incremental.Target(m.path); ok {
+		if m.b.number == 0 {
+			return fullError(m.b, m.path)
+		}
+		return m.incremental(h, target)
+	}
+	var err error
+	if m.slot, err = m.pending.find(m.path, &m.record); err != nil {
+		return err
+	}
+	switch {
+	case m.slot != nil && m.slot.number() == m.b.number && !m.slot.done():
+		return bothError(m.b, m.path)
+	case m.slot != nil && m.slot.number() == m.b.number:
+		return twiceError(m.b, m.path)
+	case m.newest():
+		m.todo = passed
+		return m.out.begin(h, m.sums.has(m.o.Checksums))
+	case m.slot != nil && !m.slot.done():
+		return m.compose(h)
+	}
+	return nil
+}
+
+// compose begins to pass on the file of which this is the whole version.
+func (m *members) compose(h *tarstream.Header) error {
+	m.pending.finish(m.slot, m.b.number)
+	r := &m.record
+	member := tarstream.Header{Name: r.name, Type: tarstream.Regular, Mode: fs.FileMode(r.mode), UID: r.uid, GID: r.gid,
+		Size: int64(r.plan.length) * int64(m.layout.BlockSize), ModTime: r.time}
+	known := false
+	if r.plan.unchanged(h.Size, m.layout.BlockSize) {
+		known = m.sums.has(m.o.Checksums)
+	}
+	m.todo = composed
+	m.composer.begin(r.plan, h.Size)
+	return m.out.begin(&member, known)
+}
+
+// incremental begins to read an incremental file.
+func (m *members) incremental(h *tarstream.Header, target string) error {
+	var err error
+	if m.slot, err = m.pending.find(target, &m.record); err != nil {
+		return err
+	}
+	switch {
+	case m.slot != nil && m.slot.number() == m.b.number && !m.slot.done():
+		return twiceError(m.b, m.path)
+	case m.slot != nil && m.slot.number() == m.b.number:
+		return bothError(m.b, target)
+	case m.newest():
+		m.record.path, m.record.name = target, target[len(m.prefix):]
+		m.record.mode, m.record.uid, m.record.gid, m.record.time = uint32(h.Mode), h.UID, h.GID, h.ModTime
+	case m.slot == nil || m.slot.done():
+		return nil // of no use, and still to be compared
+	}
+	m.todo = layered
+	m.source = source{kind: inScratch, backup: m.b.number, archive: m.archive}
+	switch {
+	case m.b.set.Form == backupset.Plain:
+		m.source.kind, m.source.size, m.source.modified = inFile, h.Size, h.ModTime
+	case m.b.set.Archives[m.archive].Compression == codec.None:
+		m.source.kind = inTar
+	}
+	m.decoder = incremental.NewDecoder(m.layout, m.path, h.Size, m)
+	return nil
+}
+
+// Header implements incremental.Handler.
+func (m *members) Header(h *incremental.Header) error {
+	p := m.record.plan
+	if m.newest() {
+		p.begin(h)
+	}
+	m.whole = h
+	m.kept = p.wanted(h, m.kept)
+	size := int64(m.layout.BlockSize)
+	start := m.layout.HeaderSize(len(h.Blocks))
+	limit := p.limit
+	switch {
+	case len(m.kept) == 0:
+		p.add(h, nil, int(size), source{}, nil)
+	case m.source.kind == inScratch:
+		var err error
+		if m.base, err = m.temp.reserve(int64(len(m.kept)) * size); err != nil {
+			return err
+		}
+		p.add(h, m.kept, int(size), m.source, func(_, kept int) int64 { return m.base + int64(kept)*size })
+	default:
+		if m.source.kind == inTar {
+			start += m.at
+		}
+		p.add(h, m.kept, int(size), m.source, func(index, _ int) int64 { return start + int64(index)*size })
+	}
+	switch {
+	case m.slot == nil:
+		return m.pending.add(&m.record, m.b.number)
+	case len(m.kept) == 0 && p.limit == limit:
+		return m.pending.update(m.slot, nil, m.b.number)
+	}
+	return m.pending.update(m.slot, &m.record, m.b.number)
+}
+
+// Data implements incremental.Handler: it keeps the blocks of a compressed tar
+// that are wanted.
+func (m *members) Data(at int64, p []byte) error {
+	if m.source.kind != inScratch {
+		return nil
+	}
+	size := int64(m.layout.BlockSize)
+	for len(p) > 0 && len(m.kept) > 0 {
+		index, in := at/size, at%size
+		n := min(size-in, int64(len(p)))
+		switch {
+		case int64(m.kept[0]) < index:
+			m.kept = m.kept[1:]
+			m.base += size
+			continue
+		case int64(m.kept[0]) == index:
+			if err := m.temp.writeAt(p[:n], m.base+in); err != nil {
+				return err
+			}
+		}
+		at, p = at+n, p[n:]
+	}
+	return nil
+}
+
+// Content implements tarstream.Visitor.
+func (m *members) Content(p []byte) error {
+	switch m.todo {
+	case ignored:
+		return nil
+	case isManifest:
+		_, err := m.b.temp.add(p)
+		m.b.manifest += int64(len(p))
+		return err
+	}
+	m.sums.write(p)
+	switch m.todo {
+	case passed:
+		return m.out.content(p)
+	case composed:
+		return m.composer.write(p, false)
+	case inMemory:
+		m.small = append(m.small, p...)
+	case layered:
+		_, err := m.decoder.Write(p)
+		return inBackup(m.b, err)
+	}
+	return nil
+}
+
+// EndMember implements tarstream.Visitor.
+func (m *members) EndMember() error {
+	switch m.todo {
+	case ignored, isManifest:
+		return nil
+	case entry:
+		return m.out.v.EndMember()
+	}
+	if !m.again {
+		if err := m.sums.end(m.path, m.size); err != nil {
+			return err
+		}
+	}
+	switch m.todo {
+	case passed:
+		return m.out.end(m.sums.sum(m.o.Checksums))
+	case composed:
+		if err := m.composer.end(); err != nil {
+			return err
+		}
+		return m.out.end(m.sums.sum(m.o.Checksums))
+	case layered:
+		return inBackup(m.b, m.decoder.Close())
+	case inMemory:
+		return m.endSmall()
+	}
+	return nil
+}
+
+// endSmall deals with the label and the control file.
+func (m *members) endSmall() error {
+	if m.path == backupset.LabelName {
+		content := stripLabel(m.small)
+		member := m.header
+		member.Size = int64(len(content))
+		return m.out.file(&member, content)
+	}
+	control, err := pgdata.ParseControl(m.small)
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", m.b.path, backupset.ControlName, err)
+	}
+	if m.newest() {
+		m.control = append([]byte(nil), m.small...)
+		if m.head.SystemID == 0 {
+			m.b.head.SystemID, m.head.SystemID = control.SystemID, control.SystemID
+		}
+	}
+	return m.checkControl(m.b, control)
+}
