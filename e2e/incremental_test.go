@@ -37,6 +37,7 @@ create table moved tablespace space as select i, repeat('y', 500) as t from gene
 		manifest := filepath.Join(full, "backup_manifest")
 
 		last, started := manifest, startOf(t, manifest)
+		chain := []link{{full, pgtest.Sums(t, s)}}
 		for i, form := range []struct {
 			name string
 			args []string
@@ -60,6 +61,7 @@ create table moved tablespace space as select i, repeat('y', 500) as t from gene
 				if !r.Incremental || !r.Verified || r.FromLSN != started || r.FromTimeline != 1 || r.Bytes > 20<<20 {
 					t.Errorf("%+v, want one that builds on the backup at %s", r, started)
 				}
+				chain = append(chain, link{dir, pgtest.Sums(t, s)})
 				last = filepath.Join(dir, "backup_manifest")
 				started = r.StartLSN
 				if n := incrementalFiles(t, last); n < 100 {
@@ -78,6 +80,7 @@ create table moved tablespace space as select i, repeat('y', 500) as t from gene
 		if t.Failed() {
 			return
 		}
+		t.Run("together", func(t *testing.T) { restoredTogether(t, major, chain) })
 		t.Run("alone", func(t *testing.T) { aloneOfNoUse(t, filepath.Join(home, "plain"), filepath.Join(home, "tar.zst")) })
 		t.Run("damaged", func(t *testing.T) { damagedIncrement(t, filepath.Join(home, "plain")) })
 		t.Run("stdout", func(t *testing.T) {
@@ -86,6 +89,71 @@ create table moved tablespace space as select i, repeat('y', 500) as t from gene
 		})
 		incrementalRefusals(t, s, manifest)
 	})
+}
+
+// link is a backup of a chain.
+type link struct {
+	dir  string
+	sums map[string]string // of the server's tables when it was taken
+}
+
+// restoredTogether restores backups with those that they build on, whatever their
+// forms, and proves one.
+func restoredTogether(t *testing.T, major int, chain []link) {
+	dirs := make([]string, len(chain))
+	for i, l := range chain {
+		dirs[i] = l.dir
+	}
+	for _, n := range []int{2, 3, 5} {
+		into := filepath.Join(pgtest.TempDir(t), "data")
+		oid := tablespaceOf(t, chain[1].dir)
+		args := append([]string{"restore", "--json", "-D", into, "-T" + oid + "=" + into + "-space"}, dirs[:n]...)
+		o := run(t, pgbasin, args...)
+		o.succeeded(t)
+		if !strings.Contains(o.stdout, `"verified":true`) {
+			t.Errorf("%d backups: %s", n, o.stdout)
+		}
+		pgtest.SameSums(t, pgtest.Sums(t, pgtest.StartDir(t, major, into)), chain[n-1].sums)
+	}
+	server, err := pgtest.Installation(major)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := run(t, pgbasin, append([]string{"prove", "--json", "--amcheck", "--checksums", "--bindir", server.BinDir}, dirs[:4]...)...)
+	o.succeeded(t)
+	if !strings.Contains(o.stdout, `"ok":true`) || !strings.Contains(o.stdout, `"incrementals":["`+dirs[1]+`"`) {
+		t.Errorf("%s", o.stdout)
+	}
+
+	into := filepath.Join(pgtest.TempDir(t), "data")
+	o = run(t, pgbasin, "restore", "-D", into, dirs[0], dirs[2], dirs[1])
+	o.failed(t, "starts at LSN", "expected", dirs[0]+"\" \""+dirs[1]+"\" \""+dirs[2])
+	nothingAt(t, into)
+	o = run(t, pgbasin, "restore", "-D", into, dirs[0], dirs[2])
+	o.failed(t, "starts at LSN", "pgbasin info")
+	nothingAt(t, into)
+	o = run(t, pgbasin, "restore", "-D", into, dirs[0], dirs[0])
+	o.failed(t, "is a full backup, but only the first backup should be a full backup")
+	nothingAt(t, into)
+	o = run(t, pgbasin, "restore", "-D", filepath.Join(dirs[0], "data"), dirs[0], dirs[1])
+	o.failed(t, "lie one in the other")
+	nothingAt(t, filepath.Join(dirs[0], "data"))
+	o = run(t, pgbasin, "restore", "--dry-run", "-D", into, "-T"+tablespaceOf(t, dirs[1])+"="+into+"-space", dirs[0], dirs[1])
+	o.succeeded(t)
+	if !strings.Contains(o.stdout, "with the changes:") {
+		t.Errorf("%s", o.stdout)
+	}
+	nothingAt(t, into)
+}
+
+// tablespaceOf is the OID of the only tablespace of a backup in plain format.
+func tablespaceOf(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "pg_tblspc"))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	return entries[0].Name()
 }
 
 // startOf is where the backup with that manifest started.

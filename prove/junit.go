@@ -100,6 +100,9 @@ func (r *Report) properties() []junitProperty {
 			all = append(all, junitProperty{name, valid(value)})
 		}
 	}
+	for _, path := range r.Incrementals {
+		add("incremental", path)
+	}
 	add("server_version", r.ServerVersion)
 	if r.SystemID != 0 {
 		add("system_identifier", fmt.Sprint(r.SystemID))

@@ -11,7 +11,8 @@ import (
 
 // Report is what came of a proof.
 type Report struct {
-	Backup        string
+	Backup        string   // of a chain the full one
+	Incrementals  []string // those that follow it, oldest first
 	Started       time.Time
 	ServerVersion string // of the server that was started, "" if none was found
 	SystemID      uint64
@@ -176,6 +177,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	view := struct {
 		OK            bool       `json:"ok"`
 		Backup        string     `json:"backup"`
+		Incrementals  []string   `json:"incrementals,omitempty"` // that follow it
 		Started       time.Time  `json:"started"`
 		ServerVersion *string    `json:"server_version"`
 		SystemID      *string    `json:"system_identifier"`
@@ -193,7 +195,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Scratch       string     `json:"scratch,omitempty"`
 		Log           string     `json:"log,omitempty"`
 	}{
-		OK: r.OK(), Backup: r.Backup, Started: r.Started,
+		OK: r.OK(), Backup: r.Backup, Incrementals: r.Incrementals, Started: r.Started,
 		ServerVersion: known(r.ServerVersion), Timeline: known(r.Recovery.Timeline),
 		ConsistentLSN: position(r.Recovery.Consistent), ReplayedLSN: position(r.Recovery.Replayed),
 		LastCommit: instant(r.Recovery.LastCommit), Newest: instant(r.Recovery.Newest),

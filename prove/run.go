@@ -32,7 +32,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{o: o, s: s, report: &Report{Backup: o.Restore.Backup, Started: time.Now(), Promise: promised(o.Restore.Recovery.Target)}}
+	r := &run{o: o, s: s, report: &Report{Backup: o.Restore.Backup, Incrementals: o.Restore.Incrementals, Started: time.Now(), Promise: promised(o.Restore.Recovery.Target)}}
 	bounded, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not finished within %s", timeout))
 	defer cancel()
 	r.prove(bounded)

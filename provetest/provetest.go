@@ -32,9 +32,10 @@ import (
 type Option func(*config)
 
 type config struct {
-	server   prove.ServerOptions
-	recovery recoveryconf.Recovery
-	timeout  time.Duration
+	server       prove.ServerOptions
+	recovery     recoveryconf.Recovery
+	incrementals []string
+	timeout      time.Duration
 }
 
 // BinDir is the directory of the server's programs. Without it they are looked
@@ -60,13 +61,19 @@ func Setting(name, value string) Option {
 // from, and to which target. Without it, the WAL in the backup is replayed.
 func Recovery(r recoveryconf.Recovery) Option { return func(c *config) { c.recovery = r } }
 
+// Incrementals are the incremental backups that follow the one given to Restore,
+// oldest first. The newest is what is restored.
+func Incrementals(backups ...string) Option {
+	return func(c *config) { c.incrementals = backups }
+}
+
 // Timeout bounds the time until the server accepts connections; without it that
 // is ten minutes, and the end of the test's own time in any case.
 func Timeout(d time.Duration) Option { return func(c *config) { c.timeout = d } }
 
 // Restore restores a backup, starts a server on it, and returns a connection
-// string for it, as a superuser. The backup is one that "pgbasin restore" takes.
-// When that fails, so does the test.
+// string for it, as a superuser. The backup is one that "pgbasin restore" takes; see
+// Incrementals for one that builds on others. When that fails, so does the test.
 func Restore(t testing.TB, backup string, opts ...Option) string {
 	t.Helper()
 	c := configuration(opts)
@@ -74,7 +81,7 @@ func Restore(t testing.TB, backup string, opts ...Option) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, c, "backup "+path, prove.Restored(restore.Options{Backup: path, Recovery: c.recovery}))
+	s := start(t, c, "backup "+path, prove.Restored(restore.Options{Backup: path, Incrementals: c.incrementals, Recovery: c.recovery}))
 	return s.DSN("", "")
 }
 

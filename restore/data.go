@@ -50,7 +50,7 @@ func newDataDirectory(r *run) *dataDirectory {
 
 // read restores the archive.
 func (d *dataDirectory) read(ctx context.Context, a *backupset.Archive) error {
-	if err := d.r.p.set.Read(ctx, a, d); err != nil {
+	if err := d.r.p.read(ctx, a, d); err != nil {
 		return err
 	}
 	if d.out == nil {

@@ -173,23 +173,17 @@ func (p *Plan) targets() []target {
 // checkTargets refuses directories that lie in one another or in the backup,
 // and those that hold something else than what a killed restore left.
 func (p *Plan) checkTargets() error {
-	targets := p.targets()
-	if p.set.Form != backupset.Tar {
-		targets = append([]target{{what: "the backup", path: absolute(p.set.Path)}}, targets...)
-		if p.set.Form == backupset.Plain {
-			// Its tablespaces are read through links.
-			for i := range p.set.Archives {
-				if a := &p.set.Archives[i]; a.Kind == backupset.Tablespace {
-					own := target{what: fmt.Sprintf("the backup's tablespace %d", a.OID), path: absolute(a.Path())}
-					if err := p.checkSource(own); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
-	if err := checkOverlaps(targets); err != nil {
+	if err := checkOverlaps(p.targets()); err != nil {
 		return err
+	}
+	sets := []*backupset.Set{p.set}
+	if p.chain != nil {
+		sets = p.chain.Sets()
+	}
+	for _, s := range sets {
+		if err := p.checkSources(s); err != nil {
+			return err
+		}
 	}
 	for _, t := range p.targets() {
 		entries, err := os.ReadDir(t.path)
@@ -207,7 +201,29 @@ func (p *Plan) checkTargets() error {
 	return nil
 }
 
-// checkSource refuses to restore into a tablespace of the backup itself.
+// checkSources refuses to restore into a backup that is read.
+func (p *Plan) checkSources(s *backupset.Set) error {
+	if s.Form == backupset.Tar {
+		return nil
+	}
+	if err := p.checkSource(target{what: "the backup", path: absolute(s.Path)}); err != nil {
+		return err
+	}
+	if s.Form != backupset.Plain {
+		return nil
+	}
+	// Its tablespaces are read through links.
+	for i := range s.Archives {
+		if a := &s.Archives[i]; a.Kind == backupset.Tablespace {
+			if err := p.checkSource(target{what: fmt.Sprintf("the backup's tablespace %d", a.OID), path: absolute(a.Path())}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkSource refuses to restore into a directory of the backup itself.
 func (p *Plan) checkSource(own target) error {
 	real := resolve(own.path)
 	for _, t := range p.targets() {

@@ -24,6 +24,10 @@ type Options struct {
 	// tar file, or "-" for Stdin.
 	Backup string
 	Stdin  io.Reader
+	// Incrementals are the incremental backups (17 and later) that follow Backup,
+	// oldest first. The newest is what is restored; Backup is full then, and none
+	// of them is Stdin.
+	Incrementals []string
 
 	// DataDir becomes the data directory. It is made, or must be empty.
 	DataDir string

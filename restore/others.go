@@ -27,7 +27,7 @@ func (r *run) readOther(ctx context.Context, a *backupset.Archive) error {
 	} else {
 		v = tarstream.Tee(r.counting(), v)
 	}
-	if err := r.p.set.Read(ctx, a, v); err != nil {
+	if err := r.p.read(ctx, a, v); err != nil {
 		out.Close()
 		return err
 	}

@@ -5,31 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/chain"
 	"github.com/pgbasin/pgbasin/internal/claim"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/recoveryconf"
+	"github.com/pgbasin/pgbasin/tarstream"
 	"github.com/pgbasin/pgbasin/walarchive"
 )
 
 // Plan is what a restore is going to do. Close it when it is not run, too.
 type Plan struct {
-	Backup     string         // path, or "-"
-	Form       backupset.Form // how the backup is stored
-	Version    pgdata.Version // of the server; 0 = known only when standard input was read
-	SystemID   uint64         // 0 = not known
-	Label      string
-	Start      lsn.LSN // where recovery starts; 0 = not known
-	Stop       lsn.LSN // where the cluster is consistent at the earliest; 0 = not known
-	Timeline   uint32  // at Start
-	Verify     bool    // every file will be compared with a manifest, of the backup or in the stream
-	DataDir    string
-	WALDir     string // "" if the WAL goes into the data directory
-	Bytes      int64  // of all files, as far as it is known
-	BytesKnown bool   // Bytes is not just a lower bound
+	Backup       string         // path, or "-"
+	Incrementals []string       // that follow it, oldest first
+	Form         backupset.Form // how the backup is stored; of several the newest
+	Version      pgdata.Version // of the server; 0 = known only when standard input was read
+	SystemID     uint64         // 0 = not known
+	Label        string
+	Start        lsn.LSN // where recovery starts; 0 = not known
+	Stop         lsn.LSN // where the cluster is consistent at the earliest; 0 = not known
+	Timeline     uint32  // at Start
+	Verify       bool    // every file will be compared with a manifest, of the backup or in the stream
+	DataDir      string
+	WALDir       string // "" if the WAL goes into the data directory
+	Bytes        int64  // of all files, as far as it is known
+	BytesKnown   bool   // Bytes is not just a lower bound
 
 	Tablespaces   []Tablespace
 	Archives      []backupset.Archive
@@ -38,9 +42,10 @@ type Plan struct {
 	Debris        []string             // directories with what a killed restore left, to be removed first
 	Warnings      []string
 
-	o    Options
-	set  *backupset.Set
-	head *backupset.Head
+	o     Options
+	set   *backupset.Set // of several the newest
+	chain *chain.Chain   // all of them; nil if there is one
+	head  *backupset.Head
 
 	segmentSize int64 // of the WAL, in bytes; 0 = not known
 
@@ -68,16 +73,11 @@ func (e *IncrementalError) Error() string {
 // *SpaceError, *MissingTablespaceError, *UnknownMappingError, *TargetError and
 // *recoveryconf.Unsupported.
 func Prepare(ctx context.Context, o Options) (*Plan, error) {
-	p := &Plan{Backup: o.Backup, DataDir: filepath.Clean(o.DataDir), o: o}
+	p := &Plan{Backup: o.Backup, Incrementals: o.Incrementals, DataDir: filepath.Clean(o.DataDir), o: o}
 	if err := p.checkOptions(); err != nil {
 		return nil, err
 	}
-	var err error
-	p.set, err = backupset.Open(o.Backup, backupset.Options{
-		Stdin: o.Stdin,
-		Note:  p.warn,
-	})
-	if err != nil {
+	if err := p.open(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.prepare(ctx); err != nil {
@@ -89,6 +89,51 @@ func Prepare(ctx context.Context, o Options) (*Plan, error) {
 	}
 	p.prepared = true
 	return p, nil
+}
+
+// open opens the backup, or all that belong together.
+func (p *Plan) open(ctx context.Context) (err error) {
+	if len(p.o.Incrementals) == 0 {
+		p.set, err = backupset.Open(p.o.Backup, backupset.Options{Stdin: p.o.Stdin, Note: p.warn})
+		return err
+	}
+	p.chain, err = chain.Open(ctx, append([]string{p.o.Backup}, p.o.Incrementals...), chain.Options{
+		Note: p.warn, Warn: func(w chain.Warning) { p.warn(w.Message) },
+		NoVerify: p.o.NoVerify, Jobs: p.o.Jobs, TempDir: p.DataDir,
+	})
+	if err == nil {
+		p.set = p.chain.Last()
+	}
+	return err
+}
+
+// look finds out what the backup is.
+func (p *Plan) look(ctx context.Context) (err error) {
+	if p.chain != nil {
+		p.head = p.chain.Head()
+		return nil
+	}
+	if p.head, err = p.set.Peek(ctx); err != nil {
+		return err
+	}
+	if (p.head.Version == 0 || p.o.ReadAll && !p.head.All) && p.Backup != "-" {
+		// It takes a compressed archive without a manifest to get here.
+		d, err := p.set.Describe(ctx)
+		if err != nil {
+			return err
+		}
+		p.head = &d.Head
+	}
+	return nil
+}
+
+// read passes the members of an archive to v: of several backups what they are
+// together.
+func (p *Plan) read(ctx context.Context, a *backupset.Archive, v tarstream.Visitor) error {
+	if p.chain != nil {
+		return p.chain.Read(ctx, a, v)
+	}
+	return p.set.Read(ctx, a, v)
 }
 
 // warn adds a warning. Those of Prepare are told when it has succeeded; archives
@@ -103,6 +148,9 @@ func (p *Plan) warn(message string) {
 }
 
 func (p *Plan) checkOptions() error {
+	if len(p.o.Incrementals) > 0 && (p.o.Backup == "-" || slices.Contains(p.o.Incrementals, "-")) {
+		return errors.New("several backups cannot be read from standard input")
+	}
 	if p.o.DataDir == "" || !filepath.IsAbs(p.o.DataDir) {
 		return fmt.Errorf("data directory %q is not an absolute path", p.o.DataDir)
 	}
@@ -121,17 +169,8 @@ func (p *Plan) checkOptions() error {
 }
 
 func (p *Plan) prepare(ctx context.Context) error {
-	var err error
-	if p.head, err = p.set.Peek(ctx); err != nil {
+	if err := p.look(ctx); err != nil {
 		return err
-	}
-	if (p.head.Version == 0 || p.o.ReadAll && !p.head.All) && p.Backup != "-" {
-		// It takes a compressed archive without a manifest to get here.
-		d, err := p.set.Describe(ctx)
-		if err != nil {
-			return err
-		}
-		p.head = &d.Head
 	}
 	h := p.head
 	p.Form, p.Archives = p.set.Form, p.set.Archives
@@ -163,6 +202,7 @@ func (p *Plan) prepare(ctx context.Context) error {
 	}
 	p.sizes()
 	var archive *walarchive.Archive
+	var err error
 	if p.o.WALArchive != "" {
 		if archive, err = walarchive.Open(p.o.WALArchive); err != nil {
 			return err
@@ -195,7 +235,7 @@ func (p *Plan) configuration(v pgdata.Version, override []string) []recoveryconf
 
 // sizes adds up what will be written.
 func (p *Plan) sizes() {
-	p.BytesKnown = true
+	p.BytesKnown = p.chain == nil // the newest of several holds what changed
 	for _, a := range p.Archives {
 		switch {
 		case a.Content >= 0:
@@ -206,7 +246,7 @@ func (p *Plan) sizes() {
 		}
 	}
 	// What is compressed is at least as large as the manifest says.
-	if m := p.head.Manifest; !p.BytesKnown && m != nil && m.Bytes > p.Bytes {
+	if m := p.head.Manifest; p.chain == nil && !p.BytesKnown && m != nil && m.Bytes > p.Bytes {
 		p.Bytes = m.Bytes
 	}
 }
@@ -224,6 +264,7 @@ func (p *Plan) demands() []demand {
 		switch {
 		case a.Content >= 0:
 			d.bytes += a.Content
+			d.exact = d.exact && p.chain == nil
 		case a.Kind == backupset.WAL && p.WAL.Needed > 0:
 			d.bytes += p.WAL.Needed * p.segmentSize
 			d.exact = false
@@ -269,7 +310,12 @@ func (p *Plan) Close() error {
 	if p.set == nil {
 		return nil
 	}
-	err := p.set.Close()
+	var err error
+	if p.chain != nil {
+		err = p.chain.Close()
+	} else {
+		err = p.set.Close()
+	}
 	p.set = nil
 	return err
 }

@@ -125,7 +125,7 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.complete(ctx); err != nil {
 		return err
 	}
-	if err := r.verify(); err != nil {
+	if err := r.verify(ctx); err != nil {
 		return err
 	}
 	if err := r.data.removeManifest(); err != nil {

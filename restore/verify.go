@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,8 @@ func (r *run) openLedgers() {
 	if m := r.p.head.Manifest; m != nil {
 		algorithms = []manifest.ChecksumAlgorithm{m.Checksums}
 	}
-	if !r.p.Verify {
-		algorithms = nil
+	if !r.p.Verify || r.p.chain != nil {
+		algorithms = nil // a chain compares each backup with its own manifest
 	}
 	for _, a := range algorithms {
 		r.ledgers = append(r.ledgers, manifest.NewLedger(r.p.DataDir, a))
@@ -68,9 +69,14 @@ func (e *ManifestError) Error() string {
 func (e *ManifestError) Unwrap() error { return e.Err }
 
 // verify compares what came with the manifest.
-func (r *run) verify() error {
+func (r *run) verify(ctx context.Context) error {
 	if !r.p.Verify {
 		return nil
+	}
+	if r.p.chain != nil {
+		err := r.p.chain.Verify(ctx)
+		r.verified = err == nil
+		return err
 	}
 	ledger, err := r.chooseLedger()
 	if err != nil || ledger == nil {

@@ -14,12 +14,13 @@ func help(p *program.Program) string {
 const helpText = `{call} restores a base backup, starts a server on it, and checks its data.
 
 Usage:
-  {call} [OPTION]... BACKUP
+  {call} [OPTION]... BACKUP [INCREMENTAL]...
 
 BACKUP is a directory of tar files, a data directory in plain format, a tar file,
-or - for a tar file on standard input. It is restored into a scratch directory,
-which is removed at the end. Nothing else can reach the server that is started
-there, and it reaches nothing. The exit status is 0 if everything held, else 1.
+or - for a tar file on standard input. Incremental backups follow the full one
+that they build on, oldest first. It is restored into a scratch directory, which
+is removed at the end. Nothing else can reach the server that is started there,
+and it reaches nothing. The exit status is 0 if everything held, else 1.
 
 Options controlling the checks (that the server recovers is always checked):
       --amcheck          check every B-tree index and, from 14 on, every table

@@ -3,6 +3,7 @@ package prove
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,16 +17,17 @@ import (
 
 // options are what the command line says.
 type options struct {
-	backup   string
-	checks   prove.Checks
-	database string // of the statements that follow
-	server   prove.ServerOptions
-	keep     bool
-	timeout  time.Duration
-	json     bool
-	junit    usage.Optional
-	progress bool
-	verbose  bool
+	backup     string
+	increments []string // the incremental backups that follow it
+	checks     prove.Checks
+	database   string // of the statements that follow
+	server     prove.ServerOptions
+	keep       bool
+	timeout    time.Duration
+	json       bool
+	junit      usage.Optional
+	progress   bool
+	verbose    bool
 
 	recovery restore.RecoveryOptions
 }
@@ -61,14 +63,12 @@ func parse(args []string) (*options, error) {
 		return o, err
 	}
 	switch {
-	case len(operands) == 0 || operands[0] == "":
+	case len(operands) == 0 || slices.Contains(operands, ""):
 		return o, usage.RefuseWithHelp("no backup specified")
-	case len(operands) > 1:
-		return o, usage.RefuseWithHelp("too many command-line arguments (first is \"%s\")", operands[1])
 	case o.junit.Given && o.junit.Text == "":
 		return o, usage.RefuseWithHelp("no value for option --junit")
 	}
-	o.backup = operands[0]
+	o.backup, o.increments = operands[0], operands[1:]
 	return o, o.recovery.Check()
 }
 

@@ -54,7 +54,7 @@ func (r *run) run(ctx context.Context) int {
 	if report == nil {
 		// What reads the reports must not take this for a proof that was not
 		// wanted.
-		report = &prove.Report{Backup: lib.Restore.Backup, Cases: []*prove.Case{
+		report = &prove.Report{Backup: lib.Restore.Backup, Incrementals: lib.Restore.Incrementals, Cases: []*prove.Case{
 			{Check: prove.CheckRestore, Status: prove.Failed, Problems: []string{words.Of(err)}, Count: 1, Err: err},
 		}}
 	}
@@ -98,7 +98,7 @@ func (r *run) library() (prove.Options, error) {
 		return lib, err
 	}
 	lib.Jobs = lib.Restore.Jobs
-	lib.Restore.Backup, lib.Restore.Stdin = o.backup, r.p.Stdin
+	lib.Restore.Backup, lib.Restore.Incrementals, lib.Restore.Stdin = o.backup, o.increments, r.p.Stdin
 	lib.Restore.Observer = restore.Observer{Info: r.info, Warning: r.p.Warning}
 	if o.progress {
 		lib.Restore.Observer.Progress = func(p restore.Progress) {

@@ -19,6 +19,9 @@ func (r *run) show(p *restore.Plan) int {
 		fmt.Fprintf(&b, "%-18s %s\n", name+":", fmt.Sprintf(format, args...))
 	}
 	line("backup", "%s", p.Backup)
+	for _, path := range p.Incrementals {
+		line("with the changes", "%s", path)
+	}
 	line("format", "%s", format(p))
 	line("server version", "%v", p.Version)
 	if p.Label != "" {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/chain"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/manifest"
@@ -53,13 +55,21 @@ func Hints(err error) []string {
 		target      *restore.TargetError
 		differs     *manifest.VerifyErrors
 		archive     *backupset.ArchiveError
+		order       *chain.CheckError
+		nothing     *chain.MissingError
 	)
 	one := func(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
 	switch {
 	case errors.As(err, &incomplete):
 		return one("Take the backup again, or restore another one.")
 	case errors.As(err, &incremental):
-		return one("Give it behind those that it builds on, the full one first: \"pgbasin restore FULL INCREMENTAL...\"; or make a full backup of them with \"pgbasin combine\".")
+		return one("Give it behind those that it builds on, the full one first: \"pgbasin restore FULL INCREMENTAL...\"; or make a full backup of them with \"pgbasin combine\". \"pgbasin info\" shows which they are.")
+	case errors.As(err, &order) && order.Order != nil:
+		return one("They follow one another in this order: %s", quoted(order.Order))
+	case errors.As(err, &order):
+		return one("\"pgbasin info\" shows for each backup which ones it builds on.")
+	case errors.As(err, &nothing):
+		return one("A backup between them is missing or was altered: \"pgbasin info\" shows for each which ones it builds on.")
 	case errors.As(err, &notBackup):
 		return one("Give the directory that the backup was taken into, or its tar file.")
 	case errors.As(err, &notEmpty):
@@ -85,3 +95,6 @@ func Hints(err error) []string {
 	}
 	return nil
 }
+
+// quoted are names for a command line.
+func quoted(names []string) string { return `"` + strings.Join(names, `" "`) + `"` }

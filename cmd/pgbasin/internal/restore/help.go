@@ -44,10 +44,11 @@ Options controlling how the backup is read:
 const helpText = `{call} lays out a data directory from a base backup.
 
 Usage:
-  {call} [OPTION]... -D DATADIR BACKUP
+  {call} [OPTION]... -D DATADIR BACKUP [INCREMENTAL]...
 
 BACKUP is a directory of tar files, a data directory in plain format, a tar file,
-or - for a tar file on standard input.
+or - for a tar file on standard input. Incremental backups follow the full one
+that they build on, oldest first: the last of them is restored.
 
 Options controlling the output:
   -D, --pgdata=DIRECTORY restore into this directory

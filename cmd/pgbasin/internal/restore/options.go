@@ -2,6 +2,7 @@ package restore
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
@@ -12,6 +13,7 @@ import (
 // options are what the command line says.
 type options struct {
 	backup      string
+	increments  []string // the incremental backups that follow it
 	directory   usage.Optional
 	waldir      usage.Optional
 	tablespaces []restore.Mapping
@@ -49,19 +51,16 @@ func parse(args []string) (*options, error) {
 	if err != nil {
 		return o, err
 	}
-	switch {
-	case len(operands) == 0:
+	if len(operands) == 0 {
 		return o, usage.RefuseWithHelp("no backup specified")
-	case len(operands) > 1:
-		return o, usage.RefuseWithHelp("too many command-line arguments (first is \"%s\")", operands[1])
 	}
-	o.backup = operands[0]
+	o.backup, o.increments = operands[0], operands[1:]
 	return o, o.check()
 }
 
 func (o *options) check() error {
 	switch {
-	case o.backup == "":
+	case o.backup == "" || slices.Contains(o.increments, ""):
 		return usage.RefuseWithHelp("no backup specified")
 	case !o.directory.Given || o.directory.Text == "":
 		return usage.RefuseWithHelp("no target directory specified")

@@ -15,14 +15,15 @@ import (
 type report struct {
 	Error *string `json:"error,omitempty"`
 
-	Backup           string `json:"backup,omitempty"`
-	Format           string `json:"format,omitempty"`
-	Version          string `json:"version,omitempty"`           // major version of the server
-	SystemIdentifier string `json:"system_identifier,omitempty"` // 64 bits: too many for many JSON readers' numbers
-	Label            string `json:"label,omitempty"`
-	Timeline         uint32 `json:"timeline,omitempty"`
-	StartLSN         string `json:"start_lsn,omitempty"`
-	StopLSN          string `json:"stop_lsn,omitempty"`
+	Backup           string   `json:"backup,omitempty"`
+	Incrementals     []string `json:"incrementals,omitempty"` // that follow it
+	Format           string   `json:"format,omitempty"`
+	Version          string   `json:"version,omitempty"`           // major version of the server
+	SystemIdentifier string   `json:"system_identifier,omitempty"` // 64 bits: too many for many JSON readers' numbers
+	Label            string   `json:"label,omitempty"`
+	Timeline         uint32   `json:"timeline,omitempty"`
+	StartLSN         string   `json:"start_lsn,omitempty"`
+	StopLSN          string   `json:"stop_lsn,omitempty"`
 
 	DataDirectory string               `json:"data_directory,omitempty"`
 	WALDirectory  string               `json:"wal_directory,omitempty"`
@@ -80,7 +81,7 @@ func newReport(p *restore.Plan, result *restore.Result) *report {
 	if p == nil {
 		return r
 	}
-	r.Backup, r.Format, r.Label = p.Backup, p.Form.String(), p.Label
+	r.Backup, r.Incrementals, r.Format, r.Label = p.Backup, p.Incrementals, p.Form.String(), p.Label
 	r.Timeline, r.StartLSN, r.StopLSN = p.Timeline, position(p.Start), position(p.Stop)
 	r.DataDirectory, r.WALDirectory, r.Tablespaces, r.Warnings = p.DataDir, p.WALDir, p.Tablespaces, p.Warnings
 	version, id := p.Version, p.SystemID

@@ -65,7 +65,7 @@ func (r *run) library() (restore.Options, error) {
 	if err != nil {
 		return lib, err
 	}
-	lib.Backup, lib.Stdin = o.backup, r.p.Stdin
+	lib.Backup, lib.Incrementals, lib.Stdin = o.backup, o.increments, r.p.Stdin
 	if lib.DataDir, err = filepath.Abs(o.directory.Text); err != nil {
 		return lib, fmt.Errorf("could not find the current directory: %w", err)
 	}
