@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 		want string
 	}{
 		{nil, "no backup specified"},
-		{[]string{"a", "b"}, "too many command-line arguments (first is \"b\")"},
+		{[]string{"a", ""}, "no backup specified"},
 		{[]string{"--sql", "/no/such/file", "a"}, "could not read SQL file \"/no/such/file\": No such file or directory"},
 		{[]string{"--assert", " ", "a"}, "no value for option --assert"},
 		{[]string{"--dbname=", "a"}, "no value for option --dbname"},
