@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/pgbasin/pgbasin/codec"
@@ -110,7 +111,8 @@ func randomSeries(r *rand.Rand, n int, prefixes ...string) ([]*backuptest.Backup
 			continue
 		}
 		next := model{"postgresql.conf": files["postgresql.conf"]}
-		for path, old := range now {
+		for _, path := range slices.Sorted(maps.Keys(now)) {
+			old := now[path]
 			if _, ok := incremental.Target(incremental.Name(path)); !ok {
 				continue
 			}
@@ -125,7 +127,7 @@ func randomSeries(r *rand.Rand, n int, prefixes ...string) ([]*backuptest.Backup
 				next[path] = result
 			}
 		}
-		if path := name(); next[path] == nil {
+		if path := name(); !has(next, path) {
 			files[path] = randomFile(r, i)
 			next[path] = files[path]
 		}
@@ -138,6 +140,11 @@ func randomSeries(r *rand.Rand, n int, prefixes ...string) ([]*backuptest.Backup
 	now["global/pg_control"] = last.Control.Bytes()
 	now["backup_label"] = backuptest.Label(last.Start, last.TLI, 0, 0)
 	return list, now
+}
+
+func has(m model, path string) bool {
+	_, ok := m[path]
+	return ok
 }
 
 func randomFile(r *rand.Rand, i int) []byte {
