@@ -160,13 +160,9 @@ func (r *run) claim() error {
 		}
 		r.setModes(info.Mode())
 	}
-	for i, path := range r.targets() {
-		what := "output"
-		if i > 0 {
-			what = "tablespace"
-		}
+	for _, path := range r.targets() {
 		r.o.Observer.debugf("creating directory %q", path)
-		if err := r.dirs.Take(what, path, r.dirMode); err != nil {
+		if err := r.dirs.Take("output", path, r.dirMode); err != nil {
 			return err
 		}
 	}
