@@ -13,7 +13,7 @@ MAJORS      := 10,11,12,13,14,15,16,17,18
 
 build:
 	$(GOBUILD) -o bin/pgbasin ./cmd/pgbasin
-	cd bin && for name in pg_basebackup pg_receivewal pg_receivexlog pg_verifybackup; do ln -sf pgbasin $$name; done
+	cd bin && for name in pg_basebackup pg_combinebackup pg_receivewal pg_receivexlog pg_verifybackup; do ln -sf pgbasin $$name; done
 
 # Takes, verifies and starts backups of a busy server, with what it prints.
 demo: build

@@ -2,9 +2,7 @@ package chain
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,8 +22,7 @@ type backup struct {
 	path   string
 	number int // from the oldest, which is 0
 
-	ledgers []*manifest.Ledger // of the files that passed; none if nothing is compared
-	ranges  []manifest.WALRange
+	ledger *manifest.Ledger // of the files that passed; nil if nothing is compared
 
 	mu    sync.Mutex
 	files map[*backupset.Archive]*backupset.Files // of data directories, as far as they were opened
@@ -40,10 +37,10 @@ func (b *backup) close() error {
 	for _, f := range b.files {
 		err = errors.Join(err, f.Close())
 	}
-	for _, l := range b.ledgers {
-		err = errors.Join(err, l.Close())
+	if b.ledger != nil {
+		err = errors.Join(err, b.ledger.Close())
 	}
-	b.files, b.ledgers = nil, nil
+	b.files, b.ledger = nil, nil
 	return errors.Join(err, b.temp.close(), b.set.Close())
 }
 
@@ -138,24 +135,4 @@ func (b *backup) openManifest() (io.ReadCloser, error) {
 		return io.NopCloser(io.NewSectionReader(&b.temp, 0, b.manifest)), nil
 	}
 	return b.set.OpenManifest()
-}
-
-// readMember reads the WAL ranges of a manifest that passed as a member.
-func (b *backup) readMember() error {
-	src, err := b.openManifest()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	m := manifest.NewReader(src)
-	for m.Next() {
-	}
-	if err := m.Err(); err != nil {
-		return fmt.Errorf("could not read the manifest of backup %q: %w", b.path, err)
-	}
-	b.ranges = m.WALRanges()
-	return nil
 }

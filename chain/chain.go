@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
 
 	"github.com/pgbasin/pgbasin/backupset"
@@ -53,8 +52,9 @@ type Chain struct {
 }
 
 // Open opens the backups, the oldest first; a single one must be a full backup.
-// It reads what Set.Peek reads and checks that they follow one another. Errors
-// are those of backupset.Open and Peek, a *CheckError among others.
+// It reads what Set.Peek reads, or all of a compressed archive that has no manifest
+// beside it, and checks that they follow one another. Errors are those of
+// backupset.Open and Peek, a *CheckError among others.
 func Open(ctx context.Context, paths []string, o Options) (*Chain, error) {
 	if len(paths) == 0 {
 		return nil, errors.New("no backups were given")
@@ -89,6 +89,14 @@ func (c *Chain) open(ctx context.Context, paths []string) error {
 		if b.head, err = set.Peek(ctx); err != nil {
 			return err
 		}
+		if b.head.SystemID == 0 || b.head.Version == 0 {
+			// What tells them, and the manifest, is at the end of a compressed archive.
+			d, err := set.Describe(ctx)
+			if err != nil {
+				return err
+			}
+			b.head = &d.Head
+		}
 	}
 	c.head = *c.last().head
 	if c.head.Label != nil {
@@ -105,8 +113,18 @@ func (c *Chain) last() *backup { return c.backups[len(c.backups)-1] }
 // of the result.
 func (c *Chain) Last() *backupset.Set { return c.last().set }
 
-// Head is that of the newest backup, as if it were a full one; sizes and numbers
-// of files are of what is stored.
+// Sets are the backups, the oldest first.
+func (c *Chain) Sets() []*backupset.Set {
+	var sets []*backupset.Set
+	for _, b := range c.backups {
+		sets = append(sets, b.set)
+	}
+	return sets
+}
+
+// Head is that of the newest backup, as if it were a full one: its version, system
+// identifier and label are known. Sizes and numbers of files are of what is
+// stored. The WAL ranges of its manifest are those of the result.
 func (c *Chain) Head() *backupset.Head { return &c.head }
 
 // Size is how many bytes Options.Progress will be told about, as far as that is
@@ -185,22 +203,4 @@ func (c *Chain) warn(message, hint string) {
 	if c.o.Warn != nil {
 		c.o.Warn(Warning{message, hint})
 	}
-}
-
-// WALRanges is the WAL that the result needs. It is known when the archives were
-// read. The error wraps fs.ErrNotExist if the newest backup has no manifest.
-func (c *Chain) WALRanges() ([]manifest.WALRange, error) {
-	b := c.last()
-	if b.ranges == nil && b.head.Manifest != nil {
-		b.ranges = b.head.Manifest.WALRanges
-	}
-	if b.ranges == nil {
-		if err := b.readMember(); err != nil {
-			return nil, err
-		}
-	}
-	if b.ranges == nil {
-		return nil, fmt.Errorf("backup %q has no manifest: %w", b.path, fs.ErrNotExist)
-	}
-	return b.ranges, nil
 }

@@ -68,7 +68,7 @@ func (c *Chain) checkControl(b *backup, control *pgdata.Control) error {
 		return nil
 	}
 	name := b.path + "/" + backupset.ControlName
-	if want := c.last().head.SystemID; want != 0 && control.SystemID != want {
+	if want := c.last().head.SystemID; control.SystemID != want {
 		return failf("%s: expected system identifier %d, but found %d", name, want, control.SystemID)
 	}
 	if newest := c.last().head.Control; newest != nil && newest.PGControlVersion != control.PGControlVersion {
@@ -164,35 +164,23 @@ func (c *Chain) checkManifests() error {
 	for _, b := range c.backups {
 		m := b.head.Manifest
 		switch {
-		case m == nil && b.set.Form != backupset.Tar:
+		case m == nil:
 			c.warn(fmt.Sprintf("file \"%s/%s\" does not exist", b.path, backupset.ManifestName), "")
 			continue
-		case m != nil && m.Version == 1:
+		case m.Version == 1:
 			return failf("backup manifest version 1 does not support incremental backup")
 		}
 		if !c.o.NoVerify {
-			b.openLedgers(c.o.TempDir)
+			b.ledger = manifest.NewLedger(c.o.TempDir, m.Checksums)
 		}
 	}
 	for _, b := range c.backups {
 		m, want := b.head.Manifest, c.last().head.SystemID
-		if m != nil && want != 0 && m.SystemID != want {
+		if m != nil && m.SystemID != want {
 			return failf("%s/%s: manifest system identifier is %d, but control file has %d", b.path, backupset.ControlName, m.SystemID, want)
 		}
 	}
 	return nil
-}
-
-// openLedgers makes a ledger for the manifest's checksums. A single tar has its
-// manifest at its end: which checksums it holds may not be known before.
-func (b *backup) openLedgers(dir string) {
-	algorithms := []manifest.ChecksumAlgorithm{manifest.DefaultChecksumAlgorithm, manifest.SHA256}
-	if m := b.head.Manifest; m != nil {
-		algorithms = []manifest.ChecksumAlgorithm{m.Checksums}
-	}
-	for _, a := range algorithms {
-		b.ledgers = append(b.ledgers, manifest.NewLedger(dir, a))
-	}
 }
 
 // checkTablespaces sees that the newest backup brings all of its tablespaces.

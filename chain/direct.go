@@ -210,7 +210,7 @@ func (w *worker) whole(ctx context.Context, b *backup, l layer, path string, h *
 	if err := sums.end(path, member.Size); err != nil {
 		return err
 	}
-	return w.out.end(sums.sum(w.o.Checksums))
+	return w.out.end(sums.sum)
 }
 
 // read reads a file from beginning to end.

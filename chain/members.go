@@ -79,7 +79,10 @@ func (m *members) file(h *tarstream.Header) error {
 	switch m.path {
 	case backupset.ManifestName:
 		m.todo = isManifest
-		if m.b.head.StaleManifest || m.b.manifest > 0 {
+		switch {
+		case m.b.manifest > 0:
+			return twiceError(m.b, m.path)
+		case m.b.ledger == nil:
 			m.todo = ignored
 		}
 		return nil
@@ -112,12 +115,26 @@ func (m *members) file(h *tarstream.Header) error {
 	case m.slot != nil && m.slot.number() == m.b.number:
 		return twiceError(m.b, m.path)
 	case m.newest():
+		if err := m.seen(); err != nil {
+			return err
+		}
 		m.todo = passed
 		return m.out.begin(h, m.sums.has(m.o.Checksums))
 	case m.slot != nil && !m.slot.done():
 		return m.compose(h)
 	}
 	return nil
+}
+
+// seen remembers a whole file of the newest backup where there could be an
+// incremental one, too.
+func (m *members) seen() error {
+	if _, ok := incremental.Target(incremental.Name(m.path)); !ok {
+		return nil
+	}
+	m.record = record{path: m.path, plan: m.record.plan}
+	m.record.plan.begin(&incremental.Header{})
+	return m.pending.addDone(&m.record, m.b.number)
 }
 
 // compose begins to pass on the file of which this is the whole version.
@@ -264,12 +281,12 @@ func (m *members) EndMember() error {
 	}
 	switch m.todo {
 	case passed:
-		return m.out.end(m.sums.sum(m.o.Checksums))
+		return m.out.end(m.sums.sum)
 	case composed:
 		if err := m.composer.end(); err != nil {
 			return err
 		}
-		return m.out.end(m.sums.sum(m.o.Checksums))
+		return m.out.end(m.sums.sum)
 	case layered:
 		return inBackup(m.b, m.decoder.Close())
 	case inMemory:
@@ -292,9 +309,6 @@ func (m *members) endSmall() error {
 	}
 	if m.newest() {
 		m.control = append([]byte(nil), m.small...)
-		if m.head.SystemID == 0 {
-			m.b.head.SystemID, m.head.SystemID = control.SystemID, control.SystemID
-		}
 	}
 	return m.checkControl(m.b, control)
 }

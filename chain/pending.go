@@ -67,7 +67,15 @@ func (p *pending) find(path string, r *record) (*slot, error) {
 }
 
 // add makes a slot for a path that has none.
-func (p *pending) add(r *record, number int) error {
+func (p *pending) add(r *record, number int) error { return p.insert(r, number, false) }
+
+// addDone makes one for a file that waits for nothing.
+func (p *pending) addDone(r *record, number int) error {
+	p.done++
+	return p.insert(r, number, true)
+}
+
+func (p *pending) insert(r *record, number int, done bool) error {
 	if 4*(p.used+1) > 3*len(p.slots) {
 		p.grow()
 	}
@@ -76,7 +84,7 @@ func (p *pending) add(r *record, number int) error {
 		return err
 	}
 	p.used++
-	p.put(slot{maphash.String(p.seed, r.path), newState(at, number, false)})
+	p.put(slot{maphash.String(p.seed, r.path), newState(at, number, done)})
 	return nil
 }
 

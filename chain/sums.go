@@ -7,73 +7,50 @@ import (
 	"github.com/pgbasin/pgbasin/tarstream"
 )
 
-// summer computes the checksums of a file of one backup, one for each of its
-// ledgers.
+// summer computes the checksums of a backup's files, one file at a time.
 type summer struct {
-	b      *backup
-	hashes []hash.Hash // nil for no checksum
-	sums   [][]byte
+	ledger *manifest.Ledger // nil if nothing is compared
+	hash   hash.Hash        // nil for no checksum
+	sum    []byte           // of the file that ended
 }
 
 func (b *backup) summer() *summer {
-	s := &summer{b: b}
-	for _, l := range b.ledgers {
-		s.hashes = append(s.hashes, l.Algorithm().New())
-		s.sums = append(s.sums, nil)
+	s := &summer{ledger: b.ledger}
+	if s.ledger != nil {
+		s.hash = s.ledger.Algorithm().New()
 	}
 	return s
 }
 
 // needed tells whether the content of files is compared with anything.
-func (s *summer) needed() bool { return len(s.hashes) > 0 }
+func (s *summer) needed() bool { return s.ledger != nil }
 
 func (s *summer) begin() {
-	for _, h := range s.hashes {
-		if h != nil {
-			h.Reset()
-		}
+	if s.hash != nil {
+		s.hash.Reset()
 	}
 }
 
 func (s *summer) write(p []byte) {
-	for _, h := range s.hashes {
-		if h != nil {
-			h.Write(p)
-		}
+	if s.hash != nil {
+		s.hash.Write(p)
 	}
 }
 
 // end notes a file for the comparison with the manifest.
 func (s *summer) end(path string, size int64) error {
-	for i, l := range s.b.ledgers {
-		if s.hashes[i] != nil {
-			s.sums[i] = s.hashes[i].Sum(s.sums[i][:0])
-		}
-		if err := l.Add(path, size, s.sums[i]); err != nil {
-			return err
-		}
+	if s.ledger == nil {
+		return nil
 	}
-	return nil
-}
-
-// sum is the checksum by an algorithm after end, nil if it was not computed.
-func (s *summer) sum(a manifest.ChecksumAlgorithm) []byte {
-	for i, l := range s.b.ledgers {
-		if l.Algorithm() == a {
-			return s.sums[i]
-		}
+	if s.hash != nil {
+		s.sum = s.hash.Sum(s.sum[:0])
 	}
-	return nil
+	return s.ledger.Add(path, size, s.sum)
 }
 
 // has tells whether it computes an algorithm's checksum.
 func (s *summer) has(a manifest.ChecksumAlgorithm) bool {
-	for _, l := range s.b.ledgers {
-		if l.Algorithm() == a {
-			return true
-		}
-	}
-	return false
+	return s.ledger != nil && s.ledger.Algorithm() == a
 }
 
 // output passes files on to a Visitor and computes checksums if it wants them.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/sync/errgroup"
 
@@ -107,7 +106,7 @@ func (r *rest) Member(h *tarstream.Header) error {
 	case !ok:
 		target = path
 	}
-	if len(r.b.ledgers) == 0 {
+	if r.b.ledger == nil {
 		return nil
 	}
 	if used, err := r.used(target); err != nil || used {
@@ -155,9 +154,8 @@ func (w *worker) compareFile(ctx context.Context, b *backup, path string) error 
 
 // compare compares what passed of a backup with its manifest.
 func (c *Chain) compare(b *backup) error {
-	ledger, err := c.chooseLedger(b)
-	if err != nil || ledger == nil {
-		return err
+	if b.ledger == nil {
+		return nil
 	}
 	src, err := b.openManifest()
 	if err != nil {
@@ -165,48 +163,13 @@ func (c *Chain) compare(b *backup) error {
 	}
 	defer src.Close()
 	m := manifest.NewReader(src)
-	if err := uncovered(ledger.Verify(m)); err != nil {
+	if err := uncovered(b.ledger.Verify(m)); err != nil {
 		return &DamageError{b.path, err}
 	}
-	if want := c.last().head.SystemID; want != 0 && m.SystemIdentifier() != want {
+	if want := c.last().head.SystemID; m.SystemIdentifier() != want {
 		return failf("%s/%s: manifest system identifier is %d, but control file has %d", b.path, backupset.ControlName, m.SystemIdentifier(), want)
 	}
 	return nil
-}
-
-// chooseLedger returns the ledger for the manifest's checksums, nil if there is
-// no manifest. That of a single tar is read for which they are.
-func (c *Chain) chooseLedger(b *backup) (*manifest.Ledger, error) {
-	switch len(b.ledgers) {
-	case 0:
-		return nil, nil
-	case 1:
-		return b.ledgers[0], nil
-	}
-	src, err := b.openManifest()
-	if errors.Is(err, fs.ErrNotExist) {
-		c.warn(fmt.Sprintf("file \"%s/%s\" does not exist", b.path, backupset.ManifestName), "")
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close()
-	m := manifest.NewReader(src)
-	algorithm := manifest.None
-	for m.Next() {
-		algorithm = m.File().Algorithm
-	}
-	if err := m.Err(); err != nil {
-		return nil, &DamageError{b.path, err}
-	}
-	for _, l := range b.ledgers {
-		if l.Algorithm() == algorithm {
-			return l, nil
-		}
-	}
-	return nil, fmt.Errorf("the manifest of backup %q has %v checksums and came after the files in a single tar, where only %v and %v are compared",
-		b.path, algorithm, manifest.DefaultChecksumAlgorithm, manifest.SHA256)
 }
 
 // uncovered drops what is said about files that are not the server's alone

@@ -84,9 +84,9 @@ func topHelp(p *program.Program) int {
 		if c.dropIn == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "  %-14s with all of its options, as \"pgbasin %s\"\n", c.dropIn, c.name)
+		fmt.Fprintf(&b, "  %-16s with all of its options, as \"pgbasin %s\"\n", c.dropIn, c.name)
 		if c.formerly != "" {
-			fmt.Fprintf(&b, "  %-14s the same, as it was called before PostgreSQL 10\n", c.formerly)
+			fmt.Fprintf(&b, "  %-16s the same, as it was called before PostgreSQL 10\n", c.formerly)
 		}
 	}
 	b.WriteString("\npgbasin home page: <" + program.Home + ">\n")

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/backup"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/combine"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/info"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
@@ -30,6 +31,7 @@ var commands = []command{
 	{name: "prove", about: "restore a base backup, start a server on it and check its data", run: prove.Run},
 	{name: "info", about: "show what a base backup is and what one can recover to", run: info.Run},
 	{name: "verify", dropIn: "pg_verifybackup", about: "check a base backup against its manifest and its WAL", run: verify.Run},
+	{name: "combine", dropIn: "pg_combinebackup", about: "make one full backup of a full one and the incremental ones after it", run: combine.Run},
 	{name: "wal-push", about: "put a WAL file into an archive, as archive_command", run: walfiles.Push},
 	{name: "wal-fetch", about: "take a WAL file out of an archive, as restore_command", run: walfiles.Fetch},
 }

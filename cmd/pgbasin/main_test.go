@@ -8,11 +8,12 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"pgbasin":         main,
-		"pg_basebackup":   main,
-		"pg_receivewal":   main,
-		"pg_receivexlog":  main,
-		"pg_verifybackup": main,
+		"pgbasin":          main,
+		"pg_basebackup":    main,
+		"pg_combinebackup": main,
+		"pg_receivewal":    main,
+		"pg_receivexlog":   main,
+		"pg_verifybackup":  main,
 	})
 }
 

@@ -57,11 +57,14 @@ func (p *Program) Error(text string) { p.message("error: ", text) }
 // Detail adds to an error.
 func (p *Program) Detail(text string) { p.message("detail: ", text) }
 
-// Hint says what can be done about an error.
+// Hint says what can be done about an error or a warning.
 func (p *Program) Hint(text string) { p.message("hint: ", text) }
 
 // Warning prints what does not keep the command from going on.
 func (p *Program) Warning(text string) { p.message("warning: ", text) }
+
+// Debug prints what is of interest when something is looked for.
+func (p *Program) Debug(text string) { p.message("debug: ", text) }
 
 // Info prints what the command does.
 func (p *Program) Info(text string) { p.message("", text) }
