@@ -4,7 +4,6 @@ package crash
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -55,7 +54,7 @@ func checkBackup(t *testing.T, l *powercut.Log, dir, final string) {
 	t.Helper()
 	want := sum(t, l)
 	done := exits(l)
-	refused := map[[sha256.Size]byte]bool{}
+	refused := map[uint64]bool{}
 	scratch := t.TempDir()
 	whole := 0
 	replay(t, l, powercut.Plan{Random: 8, Seed: 1}, func(s *powercut.State) error {
@@ -90,7 +89,7 @@ func checkBackup(t *testing.T, l *powercut.Log, dir, final string) {
 }
 
 // sum is that of what there is in the end.
-func sum(t *testing.T, l *powercut.Log) (all [sha256.Size]byte) {
+func sum(t *testing.T, l *powercut.Log) (all uint64) {
 	t.Helper()
 	last := len(l.Events)
 	_, err := l.Replay(powercut.Plan{At: func(n int) bool { return n == last }}, func(s *powercut.State) error {

@@ -27,6 +27,8 @@ type disk struct {
 
 type file struct {
 	base    []byte // durable; never changed in place
+	sum     uint64 // of base, once summed
+	summed  bool
 	changes []*change
 }
 
@@ -111,7 +113,7 @@ func (f *file) fold() {
 	for _, c := range f.changes[:n] {
 		b.apply(c.e)
 	}
-	f.base, f.changes = b.content, f.changes[n:]
+	f.base, f.changes, f.summed = b.content, f.changes[n:], false
 }
 
 func (d *directory) fold() {

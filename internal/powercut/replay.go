@@ -21,7 +21,7 @@ func (l *Log) Replay(p Plan, check func(s *State) error) (states int, err error)
 	for n := 0; ; n++ {
 		if p.At == nil || p.At(n) {
 			for i := range 4 + p.Random {
-				s := &State{At: n, d: d, dirs: map[int]map[string]int{}}
+				s := &State{At: n, d: d, dirs: map[int]map[string]int{}, files: map[int][]byte{}}
 				switch i {
 				case 0:
 					s.Choice, s.pick = "with nothing that was not synced", picker{no, no, 0}

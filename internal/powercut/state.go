@@ -1,8 +1,8 @@
 package powercut
 
 import (
-	"crypto/sha256"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"maps"
 	"os"
@@ -22,9 +22,10 @@ type State struct {
 	// Choice says in words what of the rest got to the disk.
 	Choice string
 
-	d    *disk
-	pick picker
-	dirs map[int]map[string]int // entries, as far as they were needed
+	d     *disk
+	pick  picker
+	dirs  map[int]map[string]int // entries, as far as they were needed
+	files map[int][]byte         // contents, likewise
 }
 
 // picker chooses what of the changes that are not durable is on disk.
@@ -93,6 +94,12 @@ func (s *State) names(id int) map[string]int {
 // content is that of a file. It must not be changed.
 func (s *State) content(id int) []byte {
 	f := s.d.files[id]
+	if len(f.changes) == 0 {
+		return f.base
+	}
+	if b, ok := s.files[id]; ok {
+		return b
+	}
 	b := builder{content: f.base}
 	m := s.pick.data
 	until := -1 // the last event of which all got to the disk
@@ -122,6 +129,7 @@ func (s *State) content(id int) []byte {
 			s.blocks(&b, c)
 		}
 	}
+	s.files[id] = b.content
 	return b.content
 }
 
@@ -196,21 +204,35 @@ func (s *State) List(path string) []string {
 	return slices.Sorted(maps.Keys(s.names(id)))
 }
 
-// Sum is a digest of everything at and below a path.
-func (s *State) Sum(path string) [sha256.Size]byte {
-	h := sha256.New()
+// Sum is a digest of everything at and below a path, which stands for it as long
+// as this process runs.
+func (s *State) Sum(path string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
 	if id, ok := s.find(path); ok {
 		s.visit(id, ".", func(name string, id int) error {
 			n := s.d.l.nodes[id]
-			fmt.Fprintf(h, "%q %v %q", name, n.dir, n.target)
+			fmt.Fprintf(&h, "%q %v %q", name, n.dir, n.target)
 			if !n.dir {
-				sum := sha256.Sum256(s.content(id))
-				h.Write(sum[:])
+				maphash.WriteComparable(&h, s.sum(id))
 			}
 			return nil
 		})
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return h.Sum64()
+}
+
+var seed = maphash.MakeSeed()
+
+func (s *State) sum(id int) uint64 {
+	f := s.d.files[id]
+	if len(f.changes) > 0 {
+		return maphash.Bytes(seed, s.content(id))
+	}
+	if !f.summed {
+		f.sum, f.summed = maphash.Bytes(seed, f.base), true
+	}
+	return f.sum
 }
 
 // Store makes the state's files in an empty directory. Links to a place below
