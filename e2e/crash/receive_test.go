@@ -93,7 +93,7 @@ func (a *archive) check(t *testing.T, algorithm codec.Algorithm, random int) lsn
 		for _, name := range s.List("") {
 			f, ok := wal.ParseFileName(name, segmentSize)
 			if ok && !f.Partial {
-				got, err := a.unpack(s, name, algorithm)
+				got, err := unpack(s, name, algorithm)
 				at := wal.SegmentStart(f.Segment, segmentSize)
 				if want := a.wal(at, at+segmentSize); err != nil || !bytes.Equal(got, want) {
 					return fmt.Errorf("%s is not what its name says: %d bytes, %v", name, len(got), err)
@@ -111,7 +111,7 @@ func (a *archive) check(t *testing.T, algorithm codec.Algorithm, random int) lsn
 	return acked[len(acked)-1]
 }
 
-func (a *archive) unpack(s *powercut.State, name string, algorithm codec.Algorithm) ([]byte, error) {
+func unpack(s *powercut.State, name string, algorithm codec.Algorithm) ([]byte, error) {
 	b, err := s.ReadFile(name)
 	if err != nil || algorithm == codec.None {
 		return b, err
@@ -129,7 +129,7 @@ func (a *archive) has(s *powercut.State, name string, algorithm codec.Algorithm,
 	name += algorithm.Suffix()
 	for _, suffix := range []string{"", walstream.PartialSuffix, walstream.PartialSuffix + ".new"} {
 		// A partial file that is compressed may end anywhere.
-		got, _ := a.unpack(s, name+suffix, algorithm)
+		got, _ := unpack(s, name+suffix, algorithm)
 		if bytes.HasPrefix(got, want) {
 			return true
 		}
