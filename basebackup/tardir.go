@@ -33,8 +33,10 @@ type tarDirectory struct {
 	o    TarOptions
 	s    *site
 	dirs claim.Set
-	// marker is the file whose final name makes the files a backup where there
-	// is no manifest: the data directory's archive.
+	// marker is the data directory's archive, without which the files are no
+	// backup. It gets its name when they are durable: the manifest's provisional
+	// name, which also tells that a backup is not complete, may be lost in a crash
+	// that leaves the archive, and one without a manifest is a backup, too.
 	marker string
 }
 
@@ -51,7 +53,7 @@ func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 	name := a.Name + d.o.Compression.Algorithm.Suffix()
 	path := filepath.Join(d.o.Path, name)
 	final := path
-	if a.Tablespace.OID == 0 && !d.s.withManifest {
+	if a.Tablespace.OID == 0 {
 		d.marker = path
 		path += heldSuffix
 	}
@@ -60,7 +62,7 @@ func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 		return stream{}, err
 	}
 	if d.s.onFile != nil {
-		d.s.onFile(path)
+		d.s.onFile(final)
 	}
 	s := stream{path: final, raw: f, finish: f.Close, release: f.abort}
 	if a.Tablespace.OID != 0 || emptyInjection(d.s.injection) {
@@ -107,13 +109,17 @@ func (d *tarDirectory) finish(complete bool) error {
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
-	if err := d.dirs.Sync(d.o.Sync); err != nil || !complete {
+	if err := d.dirs.Sync(d.o.Sync); err != nil {
 		return err
 	}
-	if d.s.withManifest {
-		return commitManifest(d.o.Path, d.o.Sync, d.s.observer)
+	if !complete && !d.s.withManifest {
+		return nil
 	}
-	return commitFile(d.marker+heldSuffix, d.marker, d.o.Sync)
+	err := commitFile(d.marker+heldSuffix, d.marker, d.o.Sync)
+	if err != nil || !complete || !d.s.withManifest {
+		return err
+	}
+	return commitManifest(d.o.Path, d.o.Sync, d.s.observer)
 }
 
 func (d *tarDirectory) abort() { abandon(&d.dirs, d.o.NoClean, d.s) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/internal/claim"
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // marker is the content of the file that stands in every directory which a
@@ -38,8 +39,9 @@ func newMarker(earlier, dataDir string, directories []string) *marker {
 	return &marker{Note: markerNote, Restore: earlier, DataDirectory: dataDir, Directories: directories}
 }
 
-// put writes the marker into a directory.
-func (m *marker) put(dir string) error {
+// put writes the marker into a directory, durably unless synced is false: after
+// a crash of the machine, too, what came after it is known as debris.
+func (m *marker) put(dir string, synced bool) error {
 	content, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
@@ -49,7 +51,9 @@ func (m *marker) put(dir string) error {
 	if err == nil {
 		_, err = f.Write(append(content, '\n'))
 		err = errors.Join(err, f.Close())
-		if err == nil {
+		if err == nil && synced {
+			err = durable.Rename(f.Name(), path)
+		} else if err == nil {
 			err = os.Rename(f.Name(), path)
 		}
 	}

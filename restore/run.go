@@ -161,9 +161,17 @@ func (r *run) claim() error {
 	for _, t := range targets {
 		paths = append(paths, t.path)
 	}
+	// In this order a crash of the machine leaves nothing that the next restore
+	// does not know: the others count as debris by the data directory's marker.
+	synced := r.o.Sync != durable.NoSync
+	if synced {
+		if err := r.dirs.SyncNames(); err != nil {
+			return err
+		}
+	}
 	m := newMarker(unfinished(p.DataDir), p.DataDir, paths)
 	for _, path := range paths {
-		if err := m.put(path); err != nil {
+		if err := m.put(path, synced); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/replproto"
 	"github.com/pgbasin/pgbasin/wal"
@@ -298,6 +299,9 @@ func (a *Archiver) begin(ctx context.Context, conn *replproto.Conn, sys replprot
 		if id := segmentSystem(filepath.Join(a.o.Dir, name), a.segmentSize); id != 0 && id != sys.ID {
 			return Position{}, fmt.Errorf("%w: \"%s\" is of %d, the server is %d", ErrSystemChanged, name, id, sys.ID)
 		}
+		if err := a.syncNewest(name); err != nil {
+			return Position{}, &final{err}
+		}
 	}
 	if pos.Timeline == 0 && a.o.Slot != "" && conn.ServerVersion() >= slotReadVersion {
 		if pos, err = a.slotPosition(ctx, conn, sys); err != nil {
@@ -309,6 +313,19 @@ func (a *Archiver) begin(ctx context.Context, conn *replproto.Conn, sys replprot
 	}
 	pos.LSN -= lsn.LSN(wal.SegmentOffset(pos.LSN, a.segmentSize))
 	return pos, nil
+}
+
+// syncNewest makes durable what the archive ends with: the server is told that
+// nothing before the start point is needed any more, and whoever stored the
+// newest segment may have been killed between its last steps.
+func (a *Archiver) syncNewest(name string) error {
+	if a.o.NoSync {
+		return nil
+	}
+	if err := durable.SyncFile(filepath.Join(a.o.Dir, name)); err != nil {
+		return err
+	}
+	return durable.SyncDir(a.o.Dir)
 }
 
 // slotReadVersion is the first with READ_REPLICATION_SLOT.

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/pgbasin/pgbasin/codec"
-	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // freshSuffix is that of a partial segment which is received again while the one
@@ -89,7 +88,7 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 		return fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
 	}
 	if !c.d.o.NoSync {
-		if err := durable.SyncDir(c.d.o.Path); err != nil {
+		if err := c.d.syncDir(c.d.o.Path); err != nil {
 			return errors.Join(err, closeFile(f))
 		}
 	}
@@ -205,18 +204,16 @@ func (c *Compressed) name(path string) error {
 	case path == target:
 		return nil
 	}
-	if err := os.Rename(path, target); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", path, target, err)
+	if err := c.d.rename(path, target); err != nil {
+		return err
 	}
 	if c.before > 0 && target != c.partial {
+		// Only now: the file under its old name is not seen by others.
 		if err := os.Remove(c.partial); err != nil {
 			return fmt.Errorf("could not remove file %q: %w", c.partial, err)
 		}
 	}
-	if c.d.o.NoSync {
-		return nil
-	}
-	return durable.SyncDir(c.d.o.Path)
+	return nil
 }
 
 // Sync implements Sink.

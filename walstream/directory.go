@@ -193,7 +193,7 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	if err := f.Sync(); err != nil {
 		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
 	}
-	return durable.SyncDir(d.o.Path)
+	return d.syncDir(d.o.Path)
 }
 
 func zeroFill(f *os.File, size int64) error {
@@ -282,14 +282,24 @@ func (d *Directory) closePartial() error {
 	if d.at < d.seg.Size {
 		return nil
 	}
-	path := filepath.Join(d.o.Path, d.seg.Name)
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", f.Name(), path, err)
+	return d.rename(f.Name(), filepath.Join(d.o.Path, d.seg.Name))
+}
+
+// rename gives a file whose content is durable its final name. When that cannot
+// be made durable, the file has its old one again: a later run takes what has a
+// final name for durable.
+func (d *Directory) rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", from, to, err)
 	}
 	if d.o.NoSync {
 		return nil
 	}
-	return durable.SyncDir(d.o.Path)
+	err := d.syncDir(filepath.Dir(to))
+	if err != nil {
+		err = errors.Join(err, os.Rename(to, from))
+	}
+	return err
 }
 
 // Sync implements Sink.
@@ -320,9 +330,7 @@ func (d *Directory) Sync() (bool, error) {
 	}
 	for _, dir := range dirs {
 		if err == nil {
-			if err = durable.SyncDir(dir); err != nil {
-				d.fail(err)
-			}
+			err = d.syncDir(dir)
 		}
 	}
 	return err == nil, err
@@ -351,12 +359,11 @@ func (d *Directory) WriteFile(name string, content []byte) error {
 		return errors.Join(err, os.Remove(tmp))
 	}
 	if !d.o.NoSync {
-		return durable.Rename(tmp, path)
+		if err := durable.SyncFile(tmp); err != nil {
+			return d.fail(err)
+		}
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", tmp, path, err)
-	}
-	return nil
+	return d.rename(tmp, path)
 }
 
 func (d *Directory) writeFile(path string, content []byte) error {
@@ -419,11 +426,14 @@ func (d *Directory) datasync(f *os.File) error {
 	return nil
 }
 
-// fail keeps the error of a sync for good.
+// syncDir makes the entries of a directory durable.
+func (d *Directory) syncDir(path string) error { return d.fail(durable.SyncDir(path)) }
+
+// fail keeps the error of a sync, if it is one, for good.
 func (d *Directory) fail(err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.err == nil {
+	if err != nil && d.err == nil {
 		d.err = err
 	}
 	return err

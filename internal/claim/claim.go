@@ -167,7 +167,7 @@ func (s *Set) Sync(m durable.SyncMethod) error {
 	if m == durable.NoSync {
 		return nil
 	}
-	return s.syncNames()
+	return s.SyncNames()
 }
 
 // SyncDirs is Sync for directories of which every file was synced by who wrote
@@ -178,10 +178,11 @@ func (s *Set) SyncDirs() error {
 			return err
 		}
 	}
-	return s.syncNames()
+	return s.SyncNames()
 }
 
-func (s *Set) syncNames() error {
+// SyncNames makes the directories' own names durable.
+func (s *Set) SyncNames() error {
 	for _, d := range s.dirs {
 		if err := d.syncName(); err != nil {
 			return err
@@ -190,20 +191,20 @@ func (s *Set) syncNames() error {
 	return nil
 }
 
-// syncName makes the directory's own entry durable, and those of the
-// directories made above it.
+// syncName makes the directory's own entry durable, and those of the directories
+// above it. Those that were there count, too: a backup or restore that was
+// killed may have made them. If this process may not read where they are, it has
+// not made them, and it goes without.
 func (d *dir) syncName() error {
-	if d.made == "" {
-		return nil
-	}
-	for path := d.path; ; path = filepath.Dir(path) {
-		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+	ours := d.made != ""
+	for path := d.path; path != filepath.Dir(path); path = filepath.Dir(path) {
+		err := durable.SyncDir(filepath.Dir(path))
+		if err != nil && (ours || !errors.Is(err, fs.ErrPermission)) {
 			return err
 		}
-		if path == d.made || path == filepath.Dir(path) {
-			return nil
-		}
+		ours = ours && path != d.made
 	}
+	return nil
 }
 
 // Remove takes away what was left in the directories, and those that were made,

@@ -140,7 +140,9 @@ func SyncDir(path string) error {
 }
 
 // Rename gives the file at oldpath its final name: contents first, then the
-// name, then the directory that holds it.
+// name, then the directory that holds both. When the directory cannot be synced
+// the file has its old name again: under the final one others would take it for
+// durable once a later sync succeeded, perhaps for nothing.
 func Rename(oldpath, newpath string) error {
 	if err := SyncFile(oldpath); err != nil {
 		return err
@@ -148,5 +150,9 @@ func Rename(oldpath, newpath string) error {
 	if err := os.Rename(oldpath, newpath); err != nil {
 		return fmt.Errorf("could not rename file %q to %q: %w", oldpath, newpath, err)
 	}
-	return SyncDir(filepath.Dir(newpath))
+	err := SyncDir(filepath.Dir(newpath))
+	if err != nil {
+		err = errors.Join(err, os.Rename(newpath, oldpath))
+	}
+	return err
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // Data is what a synthetic cluster stores. What the server makes up for a
-// backup (backup_label, tablespace_map, the WAL directory, global/pg_control)
-// is not listed.
+// backup (backup_label, tablespace_map, the WAL directory) is not listed. Neither
+// is, as a rule, global/pg_control, which is no more than a placeholder then.
 type Data struct {
 	Files       []File
 	Tablespaces []Tablespace
@@ -184,7 +184,9 @@ func (c *Cluster) archives(r BackupRequest, from *WALRange) (out []Archive, list
 	if !contains(files, "global/") {
 		files = append(files, File{Path: "global/"})
 	}
-	files = append(files, File{Path: "global/pg_control", Data: pgControl(c.SystemID)})
+	if !contains(files, "global/pg_control") {
+		files = append(files, File{Path: "global/pg_control", Data: pgControl(c.SystemID)})
+	}
 	listed = append(listed, files...)
 	if r.WAL {
 		for _, f := range c.walFiles() {

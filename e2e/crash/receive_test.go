@@ -1,0 +1,235 @@
+//go:build linux && amd64
+
+package crash
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/filetrace"
+	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/powercut"
+	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/wal"
+	"github.com/pgbasin/pgbasin/walstream"
+)
+
+const (
+	segmentSize = 1 << 20
+	walStart    = lsn.LSN(0x20 * segmentSize)
+)
+
+// archive is a recording of what receives WAL of a fake server, from walStart on.
+type archive struct {
+	*powercut.Recorder
+	s    *pgfake.Server
+	args []string
+	log  []byte // the server's, from walStart on
+}
+
+func newArchive(t *testing.T, algorithm codec.Algorithm, options ...string) *archive {
+	t.Helper()
+	c := &pgfake.Cluster{
+		Version: "18.0", Start: walStart, Flush: walStart + 3*segmentSize + 100_000, LogChunk: 90_000,
+		Slots: []pgfake.Slot{{Name: "archive", RestartLSN: walStart}},
+	}
+	a := &archive{s: pgfake.Serve(t, c), Recorder: record(t)}
+	a.log = c.LogBytes(1, walStart, walStart+4*segmentSize)
+	a.args = append([]string{"receive", "-d", a.s.ConnString(), "-D", a.Log.Root, "-S", "archive", "-Z", algorithm.String()}, options...)
+	return a
+}
+
+// wal is the server's WAL of a range.
+func (a *archive) wal(start, end lsn.LSN) []byte { return a.log[start-walStart : end-walStart] }
+
+// run receives up to a position.
+func (a *archive) run(t *testing.T, enter, leave hook, end lsn.LSN) outcome {
+	t.Helper()
+	return run(t, a.Recorder, enter, leave, append(a.args, "-E", end.String())...)
+}
+
+// acknowledged is the highest flush position that was sent before each event.
+func acknowledged(t *testing.T, l *powercut.Log) []lsn.LSN {
+	t.Helper()
+	acked := make([]lsn.LSN, len(l.Events)+1)
+	for i, e := range l.Events {
+		acked[i+1] = acked[i]
+		if e.Kind != powercut.Send {
+			continue
+		}
+		// CopyData with a standby status update: write, flush and apply position.
+		for p := e.Data; len(p) >= 5 && p[0] == 'd'; {
+			n := 1 + int(binary.BigEndian.Uint32(p[1:]))
+			if n == 39 && len(p) >= n && p[5] == 'r' {
+				acked[i+1] = max(acked[i+1], lsn.LSN(binary.BigEndian.Uint64(p[14:])))
+			}
+			p = p[min(n, len(p)):]
+		}
+	}
+	return acked
+}
+
+// check replays the recording: what was acknowledged is in every state, nothing
+// has the name of a segment that is not whole and right, and another run goes on
+// where there is no gap. It returns the last position that was acknowledged.
+func (a *archive) check(t *testing.T, algorithm codec.Algorithm, random int) lsn.LSN {
+	t.Helper()
+	acked := acknowledged(t, a.Log)
+	done := exits(a.Log)
+	scratch := t.TempDir()
+	ends := map[uint64]lsn.LSN{}
+	replay(t, a.Log, powercut.Plan{Random: random, Seed: 1}, func(s *powercut.State) error {
+		end := acked[s.At]
+		if done[s.At] > 0 && end <= walStart {
+			return errors.New("the run ended without acknowledging anything")
+		}
+		for _, name := range s.List("") {
+			f, ok := wal.ParseFileName(name, segmentSize)
+			if ok && !f.Partial {
+				got, err := unpack(s, name, algorithm)
+				at := wal.SegmentStart(f.Segment, segmentSize)
+				if want := a.wal(at, at+segmentSize); err != nil || !bytes.Equal(got, want) {
+					return fmt.Errorf("%s is not what its name says: %d bytes, %v", name, len(got), err)
+				}
+			}
+		}
+		for at := walStart; at < end; at += segmentSize {
+			want := a.wal(at, min(end, at+segmentSize))
+			if !a.has(s, wal.SegmentName(1, wal.SegmentNumber(at, segmentSize), segmentSize), algorithm, want) {
+				return fmt.Errorf("WAL up to %v was acknowledged, but that from %v on is not there: there is %v", end, at, s.List(""))
+			}
+		}
+		return goesOn(s, scratch, end, ends)
+	})
+	return acked[len(acked)-1]
+}
+
+func unpack(s *powercut.State, name string, algorithm codec.Algorithm) ([]byte, error) {
+	b, err := s.ReadFile(name)
+	if err != nil || algorithm == codec.None {
+		return b, err
+	}
+	z, err := codec.NewReader(bytes.NewReader(b), algorithm)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	return io.ReadAll(z)
+}
+
+// has tells whether a segment begins with these bytes in any of its files.
+func (a *archive) has(s *powercut.State, name string, algorithm codec.Algorithm, want []byte) bool {
+	name += algorithm.Suffix()
+	for _, suffix := range []string{"", walstream.PartialSuffix, walstream.PartialSuffix + ".new"} {
+		// A partial file that is compressed may end anywhere.
+		got, _ := unpack(s, name+suffix, algorithm)
+		if bytes.HasPrefix(got, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// goesOn sees that another run would begin no later than the next byte that is
+// needed, and no earlier than what the server keeps: the segment of the flush
+// position. ends are those of states that were looked at.
+func goesOn(s *powercut.State, scratch string, acked lsn.LSN, ends map[uint64]lsn.LSN) error {
+	sum := s.Sum("")
+	end, known := ends[sum]
+	if !known {
+		if err := clear(scratch); err != nil {
+			return err
+		}
+		if err := s.Store(scratch); err != nil {
+			return err
+		}
+		pos, err := walstream.ArchiveEnd(scratch, segmentSize, nil)
+		if err != nil {
+			return fmt.Errorf("another run does not begin: %w", err)
+		}
+		end, ends[sum] = pos.LSN, pos.LSN
+	}
+	keeps := acked - lsn.LSN(wal.SegmentOffset(acked, segmentSize))
+	if acked > walStart && end < keeps {
+		return fmt.Errorf("another run begins at %v, but the server keeps WAL from %v on", end, keeps)
+	}
+	return nil
+}
+
+func TestPowerCutDuringReceive(t *testing.T) {
+	for _, c := range []struct {
+		algorithm codec.Algorithm
+		options   []string
+	}{
+		{codec.None, nil},
+		{codec.None, []string{"--synchronous"}},
+		{codec.Gzip, nil},
+		{codec.Zstd, []string{"--synchronous"}},
+	} {
+		t.Run(strings.Join(append([]string{c.algorithm.String()}, c.options...), " "), func(t *testing.T) {
+			t.Parallel()
+			a := newArchive(t, c.algorithm, c.options...)
+			end := walStart + 3*segmentSize + 50_000
+			a.run(t, nil, nil, end-1).succeeded(t)
+			if acked := a.check(t, c.algorithm, 4); acked < end {
+				t.Errorf("acknowledged to %v, want %v", acked, end)
+			}
+		})
+	}
+}
+
+// A run that was killed at any of its steps leaves an archive that the next run
+// goes on with, and that one acknowledges nothing that a power cut could take.
+func TestPowerCutAfterAKilledReceive(t *testing.T) {
+	for _, algorithm := range []codec.Algorithm{codec.None, codec.Zstd} {
+		t.Run(algorithm.String(), func(t *testing.T) {
+			t.Parallel()
+			points := 0
+			for at := 1; ; at++ {
+				a := newArchive(t, algorithm, "--synchronous")
+				n := 0
+				kill := func(c *filetrace.Call) {
+					if a.steps(c) {
+						n++
+						c.Kill = n == at
+					}
+				}
+				end := walStart + segmentSize + 50_000
+				if o := a.run(t, nil, kill, end-1); o.Signal == 0 {
+					break // the run has no more steps
+				}
+				points++
+				a.run(t, nil, nil, end+segmentSize-1).succeeded(t)
+				if acked := a.check(t, algorithm, 1); acked < end+segmentSize {
+					t.Errorf("killed after step %d: acknowledged to %v, want %v", at, acked, end+segmentSize)
+				}
+				if t.Failed() {
+					t.Fatalf("killed after step %d", at)
+				}
+			}
+			t.Logf("killed after each of %d steps", points)
+		})
+	}
+}
+
+// steps tells calls that change names, or sync, from others.
+func (a *archive) steps(c *filetrace.Call) bool {
+	switch c.Name {
+	case "renameat", "renameat2", "unlinkat", "ftruncate", "fallocate":
+		return true
+	case "fsync", "fdatasync":
+		return strings.HasPrefix(c.FDName(c.Int(0)), a.Log.Root)
+	case "openat":
+		name, err := c.String(1)
+		const create = 0o100
+		return err == nil && c.Args[2]&create != 0 && filepath.Dir(name) == a.Log.Root
+	}
+	return false
+}
