@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -176,7 +175,7 @@ func (d *dataDirectory) removeManifest() error {
 	if d.manifest == nil {
 		return nil
 	}
-	err := errors.Join(d.manifest.Close(), os.Remove(d.manifest.Name()))
+	err := errors.Join(d.manifest.Close(), d.r.root().Remove(d.manifestName))
 	d.manifest = nil
 	return err
 }
