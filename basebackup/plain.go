@@ -220,7 +220,14 @@ func (d *plain) manifest() (io.WriteCloser, error) {
 }
 
 func (d *plain) finish(complete bool) error {
-	defer d.dirs.Release()
+	err := d.commit(complete)
+	if err == nil {
+		d.dirs.Release()
+	}
+	return err
+}
+
+func (d *plain) commit(complete bool) error {
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}

@@ -105,7 +105,14 @@ func (d *tarDirectory) manifest() (io.WriteCloser, error) {
 }
 
 func (d *tarDirectory) finish(complete bool) error {
-	defer d.dirs.Release()
+	err := d.commit(complete)
+	if err == nil {
+		d.dirs.Release()
+	}
+	return err
+}
+
+func (d *tarDirectory) commit(complete bool) error {
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
