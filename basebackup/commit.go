@@ -13,8 +13,8 @@ import (
 )
 
 // createManifest makes the file for the manifest, which is not called so yet.
-func createManifest(dir string, mode fs.FileMode) (io.WriteCloser, error) {
-	f, err := durable.Create(filepath.Join(dir, replproto.ManifestName+heldSuffix), mode)
+func createManifest(dir *os.Root, mode fs.FileMode) (io.WriteCloser, error) {
+	f, err := durable.Create(dir, replproto.ManifestName+heldSuffix, mode)
 	return manifestFile{f}, err
 }
 
@@ -29,21 +29,22 @@ func (m manifestFile) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// commitFile gives a file its final name.
-func commitFile(from, to string, m durable.SyncMethod) error {
+// commitFile gives a file that is held back its final name.
+func commitFile(dir *os.Root, name string, m durable.SyncMethod) error {
 	if m != durable.NoSync {
-		return durable.Rename(from, to)
+		return durable.Rename(dir, name+heldSuffix, name)
 	}
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", from, to, err)
+	if err := dir.Rename(name+heldSuffix, name); err != nil {
+		path := filepath.Join(dir.Name(), name)
+		return fmt.Errorf("could not rename file %q to %q: %w", path+heldSuffix, path, err)
 	}
 	return nil
 }
 
 // commitManifest is the last step of a backup: from here on it is one.
-func commitManifest(dir string, m durable.SyncMethod, o *Observer) error {
+func commitManifest(dir *os.Root, m durable.SyncMethod, o *Observer) error {
 	o.info(fmt.Sprintf("renaming %s%s to %s", replproto.ManifestName, heldSuffix, replproto.ManifestName))
-	return commitFile(filepath.Join(dir, replproto.ManifestName+heldSuffix), filepath.Join(dir, replproto.ManifestName), m)
+	return commitFile(dir, replproto.ManifestName, m)
 }
 
 // NotEmptyError says that a directory which a backup should fill holds

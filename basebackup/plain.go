@@ -61,15 +61,13 @@ func (d *plain) prepare(s *site) error {
 	if err := d.dirs.Take("data", d.o.Path, s.dirMode); err != nil {
 		return err
 	}
-	walPath := filepath.Join(d.o.Path, s.walDirectory)
 	if d.o.WALDir != "" {
 		if err := d.dirs.Take("WAL", d.o.WALDir, s.dirMode); err != nil {
 			return err
 		}
-		if err := os.Symlink(d.o.WALDir, walPath); err != nil {
-			return fmt.Errorf("could not create symbolic link %q: %w", walPath, err)
+		if err := d.root().Symlink(d.o.WALDir, s.walDirectory); err != nil {
+			return fmt.Errorf("could not create symbolic link %q: %w", filepath.Join(d.o.Path, s.walDirectory), err)
 		}
-		walPath = d.o.WALDir
 	}
 	for _, m := range d.o.Tablespaces {
 		// Whether the server has a tablespace at Old is not known yet; if New
@@ -82,17 +80,23 @@ func (d *plain) prepare(s *site) error {
 		return nil
 	}
 	// WAL arrives before the archive's own entries for these directories.
-	made := []string{walPath, filepath.Join(walPath, "archive_status")}
+	root, prefix := d.root(), s.walDirectory+"/"
+	if d.o.WALDir != "" {
+		root, prefix = d.dirs.Root(d.o.WALDir), ""
+	}
+	made := []string{prefix + "archive_status"}
 	if s.version >= 170000 {
-		made = append(made, filepath.Join(walPath, "summaries"))
+		made = append(made, prefix+"summaries")
 	}
 	for _, dir := range made {
-		if _, err := claim.MakeAll(dir, s.dirMode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", dir, err)
+		if err := claim.MakeBelow(root, dir, s.dirMode); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+func (d *plain) root() *os.Root { return d.dirs.Root(d.o.Path) }
 
 func (d *plain) begin(list []replproto.Tablespace) error {
 	d.spaces = list
@@ -112,8 +116,8 @@ func (d *plain) begin(list []replproto.Tablespace) error {
 		if t.Location != tarstream.TablespaceDir+"/"+strconv.FormatUint(uint64(t.OID), 10) {
 			return fmt.Errorf("server has tablespace %d in place at %q, which is not below %s", t.OID, t.Location, tarstream.TablespaceDir)
 		}
-		if _, err := claim.MakeAll(filepath.Join(d.o.Path, t.Location), d.s.dirMode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", t.Location, err)
+		if err := claim.MakeBelow(d.root(), t.Location, d.s.dirMode); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -139,7 +143,7 @@ func (d *plain) place(location string) string {
 func (d *plain) archive(a *replproto.Archive) (stream, error) {
 	o := tarstream.ExtractOptions{
 		Dir: d.o.Path, DirMode: d.s.dirMode, FileMode: d.s.fileMode,
-		Writeback: d.o.Sync != durable.NoSync,
+		Writeback: d.o.Sync != durable.NoSync, Open: d.dirs.Open,
 	}
 	data := a.Tablespace.OID == 0
 	switch location := a.Tablespace.Location; {
@@ -206,27 +210,35 @@ func (d *plain) wal() (walSink, error) {
 	}
 	sink := walstream.NewDirectory(walstream.DirectoryOptions{
 		Path: dir, NoSync: d.o.Sync == durable.NoSync, FileMode: d.s.fileMode, DirMode: d.s.dirMode,
+		Open: d.dirs.Open,
 	})
 	return walSink{Sink: sink, close: sink.Close, abort: func() { sink.Close() }}, nil
 }
 
 func (d *plain) manifest() (io.WriteCloser, error) {
-	return createManifest(d.o.Path, d.s.fileMode)
+	return createManifest(d.root(), d.s.fileMode)
 }
 
 func (d *plain) finish(complete bool) error {
-	defer d.dirs.Release()
+	err := d.commit(complete)
+	if err == nil {
+		d.dirs.Release()
+	}
+	return err
+}
+
+func (d *plain) commit(complete bool) error {
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
 	if err := d.dirs.Sync(d.o.Sync); err != nil {
 		return err
 	}
-	err := commitFile(filepath.Join(d.o.Path, heldControlFile), filepath.Join(d.o.Path, controlFile), d.o.Sync)
+	err := commitFile(d.root(), controlFile, d.o.Sync)
 	if err != nil || !complete || !d.s.withManifest {
 		return err
 	}
-	return commitManifest(d.o.Path, d.o.Sync, d.s.observer)
+	return commitManifest(d.root(), d.o.Sync, d.s.observer)
 }
 
 func (d *plain) abort() { abandon(&d.dirs, d.o.NoClean, d.s) }

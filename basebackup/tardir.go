@@ -3,6 +3,7 @@ package basebackup
 import (
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/codec"
@@ -47,17 +48,18 @@ func (d *tarDirectory) prepare(s *site) error {
 	return d.dirs.Take("data", d.o.Path, s.dirMode)
 }
 
+func (d *tarDirectory) root() *os.Root { return d.dirs.Root(d.o.Path) }
+
 func (d *tarDirectory) begin([]replproto.Tablespace) error { return nil }
 
 func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 	name := a.Name + d.o.Compression.Algorithm.Suffix()
-	path := filepath.Join(d.o.Path, name)
-	final := path
+	final := filepath.Join(d.o.Path, name)
 	if a.Tablespace.OID == 0 {
-		d.marker = path
-		path += heldSuffix
+		d.marker = name
+		name += heldSuffix
 	}
-	f, err := d.create(path)
+	f, err := d.create(name)
 	if err != nil {
 		return stream{}, err
 	}
@@ -76,7 +78,7 @@ func (d *tarDirectory) archive(a *replproto.Archive) (stream, error) {
 }
 
 func (d *tarDirectory) wal() (walSink, error) {
-	f, err := d.create(filepath.Join(d.o.Path, d.s.walDirectory+".tar"+d.o.Compression.Algorithm.Suffix()))
+	f, err := d.create(d.s.walDirectory + ".tar" + d.o.Compression.Algorithm.Suffix())
 	if err != nil {
 		return walSink{}, err
 	}
@@ -92,8 +94,8 @@ func (d *tarDirectory) wal() (walSink, error) {
 	}, nil
 }
 
-func (d *tarDirectory) create(path string) (*compressedFile, error) {
-	f, err := durable.Create(path, d.s.fileMode)
+func (d *tarDirectory) create(name string) (*compressedFile, error) {
+	f, err := durable.Create(d.root(), name, d.s.fileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +103,18 @@ func (d *tarDirectory) create(path string) (*compressedFile, error) {
 }
 
 func (d *tarDirectory) manifest() (io.WriteCloser, error) {
-	return createManifest(d.o.Path, d.s.fileMode)
+	return createManifest(d.root(), d.s.fileMode)
 }
 
 func (d *tarDirectory) finish(complete bool) error {
-	defer d.dirs.Release()
+	err := d.commit(complete)
+	if err == nil {
+		d.dirs.Release()
+	}
+	return err
+}
+
+func (d *tarDirectory) commit(complete bool) error {
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
@@ -115,11 +124,11 @@ func (d *tarDirectory) finish(complete bool) error {
 	if !complete && !d.s.withManifest {
 		return nil
 	}
-	err := commitFile(d.marker+heldSuffix, d.marker, d.o.Sync)
+	err := commitFile(d.root(), d.marker, d.o.Sync)
 	if err != nil || !complete || !d.s.withManifest {
 		return err
 	}
-	return commitManifest(d.o.Path, d.o.Sync, d.s.observer)
+	return commitManifest(d.root(), d.o.Sync, d.s.observer)
 }
 
 func (d *tarDirectory) abort() { abandon(&d.dirs, d.o.NoClean, d.s) }

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
-// copyFile makes dst, which must not exist, the same file as src, or one with the
-// same content. The messages are pg_combinebackup's (copy_file.c).
-func copyFile(m Method, src, dst string, mode fs.FileMode) error {
+// copyFile makes the file name in dir, which must not exist, the same file as src,
+// or one with the same content. The messages are pg_combinebackup's (copy_file.c).
+func copyFile(m Method, src string, dir *os.Root, name string, mode fs.FileMode) error {
+	dst := filepath.Join(dir.Name(), name)
 	if m == Link {
-		if err := os.Link(src, dst); err != nil {
+		if err := link(src, dir, name); err != nil {
 			return fmt.Errorf("error while linking file from \"%s\" to \"%s\": %w", src, dst, cause(err))
 		}
 		return nil
@@ -23,7 +25,7 @@ func copyFile(m Method, src, dst string, mode fs.FileMode) error {
 		return fmt.Errorf("could not open file \"%s\": %w", src, cause(err))
 	}
 	defer in.Close()
-	out, err := durable.Create(dst, mode)
+	out, err := durable.Create(dir, name, mode)
 	if err != nil {
 		return err
 	}

@@ -33,10 +33,11 @@ type listing struct {
 }
 
 // open begins a manifest.
-func (l *listing) open(dir string, mode fs.FileMode, systemID uint64, a manifest.ChecksumAlgorithm) error {
-	l.path, l.algorithm = filepath.Join(dir, backupset.ManifestName+heldSuffix), a
+func (l *listing) open(dir *os.Root, mode fs.FileMode, systemID uint64, a manifest.ChecksumAlgorithm) error {
+	const name = backupset.ManifestName + heldSuffix
+	l.path, l.algorithm = filepath.Join(dir.Name(), name), a
 	var err error
-	if l.file, err = durable.Create(l.path, mode); err != nil {
+	if l.file, err = durable.Create(dir, name, mode); err != nil {
 		return err
 	}
 	l.buffer = bufio.NewWriterSize(l.file, 64<<10)

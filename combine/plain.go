@@ -2,9 +2,7 @@ package combine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,9 +37,9 @@ func (r *run) writePlain(ctx context.Context, a *backupset.Archive) error {
 			p.dir = t.New
 		}
 	}
-	if a.Kind != backupset.Data && within(p.dir, r.o.Output) {
-		if _, err := claim.MakeAll(p.dir, r.dirMode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", p.dir, err)
+	if below, err := filepath.Rel(r.o.Output, p.dir); err == nil && below != "." && filepath.IsLocal(below) {
+		if err := claim.MakeBelow(r.root(), filepath.ToSlash(below), r.dirMode); err != nil {
+			return err
 		}
 	}
 	r.o.Observer.debugf("processing directory %q", p.dir)
@@ -76,8 +74,8 @@ func (r *run) makeLinks() error {
 		}
 		path := filepath.Join(r.o.Output, backupset.TablespaceDir, strconv.FormatUint(uint64(t.OID), 10))
 		r.o.Observer.debugf("creating symbolic link from %q to %q", path, t.New)
-		if err := os.Symlink(t.New, path); err != nil {
-			return fmt.Errorf("could not create symbolic link from %q to %q: %w", path, t.New, errors.Unwrap(err))
+		if err := r.root().Symlink(t.New, backupset.TablespaceDir+"/"+strconv.FormatUint(uint64(t.OID), 10)); err != nil {
+			return fmt.Errorf("could not create symbolic link from %q to %q: %w", path, t.New, cause(err))
 		}
 	}
 	return nil
@@ -120,7 +118,7 @@ func (w *plainWriter) open(first *tarstream.Header) error {
 	var err error
 	w.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
 		Dir: w.dir, DirMode: w.dirMode, FileMode: w.fileMode, Exists: w.exists,
-		Writeback: w.o.Sync != durable.NoSync,
+		Writeback: w.o.Sync != durable.NoSync, Open: w.dirs.Open,
 	})
 	return err
 }
@@ -189,7 +187,15 @@ func (w *plainWriter) CopyFile(_ *tarstream.Header, src string) (done bool, err 
 	}
 	dst := filepath.Join(w.dir, filepath.FromSlash(w.header.Name))
 	w.o.Observer.debugf("copying %q to %q using strategy %v", src, dst, w.o.Method)
-	if err := copyFile(w.o.Method, src, dst, w.fileMode); err != nil {
+	dir, err := w.dirs.Open(filepath.Dir(dst))
+	if err != nil {
+		return false, fmt.Errorf("could not open directory %q: %w", filepath.Dir(dst), cause(err))
+	}
+	err = copyFile(w.o.Method, src, dir, filepath.Base(dst), w.fileMode)
+	if closeErr := dir.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
 		return false, err
 	}
 	w.linked = true

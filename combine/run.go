@@ -169,6 +169,9 @@ func (r *run) claim() error {
 	return nil
 }
 
+// root is the directory of the result.
+func (r *run) root() *os.Root { return r.dirs.Root(r.o.Output) }
+
 // setModes gives access for the group where the backup has it.
 func (r *run) setModes(m fs.FileMode) {
 	if m&0o050 == 0o050 || m.IsRegular() && m&0o040 != 0 {
@@ -185,7 +188,7 @@ func (r *run) begin(first fs.FileMode) error {
 	if r.chain.Last().Form != backupset.Plain {
 		r.setModes(first.Perm())
 		for _, path := range r.targets() {
-			if err := os.Chmod(path, r.dirMode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			if err := r.dirs.Root(path).Chmod(".", r.dirMode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 				return fmt.Errorf("could not set permissions on directory %q: %w", path, err)
 			}
 		}
@@ -193,7 +196,7 @@ func (r *run) begin(first fs.FileMode) error {
 	if r.o.NoManifest {
 		return nil
 	}
-	return r.list.open(r.o.Output, r.fileMode, r.chain.Head().SystemID, r.o.Checksums)
+	return r.list.open(r.root(), r.fileMode, r.chain.Head().SystemID, r.o.Checksums)
 }
 
 // write reads the archives and writes what they stand for: the data directory's
@@ -241,10 +244,8 @@ func (r *run) commit() error {
 	if !r.plain() {
 		final = r.baseName()
 	}
-	if r.plain() || r.o.NoManifest {
-		if err := r.rename(final); err != nil {
-			return err
-		}
+	if err := r.rename(final); err != nil {
+		return err
 	}
 	if !r.o.NoManifest {
 		if err := r.rename(backupset.ManifestName); err != nil {
@@ -257,12 +258,12 @@ func (r *run) commit() error {
 
 // rename gives a file its final name.
 func (r *run) rename(name string) error {
-	to := filepath.Join(r.o.Output, name)
 	if r.o.Sync != durable.NoSync {
-		return durable.Rename(to+heldSuffix, to)
+		return durable.Rename(r.root(), name+heldSuffix, name)
 	}
-	if err := os.Rename(to+heldSuffix, to); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", to+heldSuffix, to, err)
+	if err := r.root().Rename(name+heldSuffix, name); err != nil {
+		to := filepath.Join(r.o.Output, name)
+		return fmt.Errorf("could not rename file %q to %q: %w", to+heldSuffix, to, cause(err))
 	}
 	return nil
 }

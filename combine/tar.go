@@ -21,9 +21,7 @@ func (r *run) writeTar(ctx context.Context, a *backupset.Archive) error {
 	name := r.baseName()
 	switch a.Kind {
 	case backupset.Data:
-		if r.o.NoManifest {
-			name += heldSuffix // its name makes the files a backup
-		}
+		name += heldSuffix // its name makes the files a backup
 	case backupset.WAL:
 		name = "pg_wal.tar" + r.o.Compression.Algorithm.Suffix()
 	case backupset.Tablespace:
@@ -61,7 +59,7 @@ type tarWriter struct {
 func (w *tarWriter) open() error {
 	w.o.Observer.debugf("writing %q", w.path)
 	var err error
-	if w.file, err = durable.Create(w.path, w.fileMode); err != nil {
+	if w.file, err = durable.Create(w.root(), filepath.Base(w.path), w.fileMode); err != nil {
 		return err
 	}
 	if w.codec, err = codec.NewWriter(w, w.o.Compression); err != nil {

@@ -3,6 +3,7 @@ package prove
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -81,6 +82,33 @@ func (s *scratch) log() string         { return filepath.Join(s.dir, "log") }
 // tablespace is where the tablespace with that OID goes.
 func (s *scratch) tablespace(oid uint32) string {
 	return filepath.Join(s.tablespaces(), strconv.FormatUint(uint64(oid), 10))
+}
+
+// write makes a file of the server's in place of one that is there. The server's
+// user, who is another one than root, has had the directory since an earlier
+// attempt: a link is replaced, not followed, and no directory leads outside.
+func (s *scratch) write(path, text string) error {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name, err := filepath.Rel(s.dir, path)
+	if err != nil {
+		return err
+	}
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err == nil && s.owner.other {
+		err = f.Chown(int(s.owner.uid), int(s.owner.gid))
+	}
+	return errors.Join(err, f.Close())
 }
 
 // remove removes everything, also what a server that is still ending writes.

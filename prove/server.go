@@ -247,6 +247,11 @@ func (s *Server) bringUp(ctx context.Context) error {
 	if err := s.dropSlots(); err != nil {
 		return err
 	}
+	// Once, while nobody but this process has a hand in it: what a server left
+	// running may have put links in the way.
+	if err := s.scratch.owner.give(s.scratch.dir); err != nil {
+		return err
+	}
 	for {
 		if err := s.writeConfiguration(c); err != nil {
 			return err
@@ -276,11 +281,11 @@ func (s *Server) writeConfiguration(c *configuration) error {
 		{s.scratch.log(), ""},
 	}
 	for _, f := range files {
-		if err := os.WriteFile(f.path, []byte(f.text), 0o600); err != nil {
+		if err := s.scratch.write(f.path, f.text); err != nil {
 			return fmt.Errorf("could not write the server's configuration: %w", err)
 		}
 	}
-	return s.scratch.owner.give(s.scratch.dir)
+	return nil
 }
 
 func (s *Server) launch(ctx context.Context) error {

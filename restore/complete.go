@@ -3,7 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
-	"path/filepath"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/internal/claim"
@@ -112,7 +112,7 @@ func (r *run) finishTablespaces() error {
 	if r.version < 90500 {
 		return nil // the links are all there is
 	}
-	return r.writeFile(filepath.Join(r.p.DataDir, backupset.TablespaceMapName), r.p.tablespaceMap(r.version), r.fileMode)
+	return r.writeFile(backupset.TablespaceMapName, r.p.tablespaceMap(r.version), r.fileMode)
 }
 
 // makeDirectories makes what copies made by hand leave out.
@@ -127,12 +127,22 @@ func (r *run) makeDirectories() error {
 			}
 			continue
 		}
-		path := filepath.Join(r.p.DataDir, filepath.FromSlash(d.name))
-		if _, err := claim.MakeAll(path, r.dirMode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", path, err)
+		if err := r.makeDirectory(d.name); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// makeDirectory makes a directory of the data directory, which may be in the WAL
+// directory that was asked for.
+func (r *run) makeDirectory(name string) error {
+	for _, wal := range []string{"pg_wal/", "pg_xlog/"} {
+		if below, ok := strings.CutPrefix(name, wal); ok && r.p.WALDir != "" {
+			return claim.MakeBelow(r.dirs.Root(r.p.WALDir), below, r.dirMode)
+		}
+	}
+	return claim.MakeBelow(r.root(), name, r.dirMode)
 }
 
 // configure writes the configuration of recovery and the settings.
@@ -150,7 +160,7 @@ func (r *run) configure() error {
 		}
 	}
 	for name, content := range contents {
-		if err := r.writeFile(filepath.Join(r.p.DataDir, name), content, r.fileMode); err != nil {
+		if err := r.writeFile(name, content, r.fileMode); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,9 @@ type dataDirectory struct {
 	record tarstream.Visitor // notes every file for the comparison with the manifest
 	write  tarstream.Visitor // brings it to the disk
 
-	manifest *os.File // a manifest among the members, as a single tar has it; else nil
+	// A manifest among the members, as a single tar has it; else nil.
+	manifest     *os.File
+	manifestName string // in the data directory
 	// What happens to the current member.
 	recorded, isManifest bool
 	to                   tarstream.Visitor
@@ -89,22 +91,21 @@ func (d *dataDirectory) open(first *tarstream.Header) error {
 		if err := d.makeWALDirectory("pg_wal"); err != nil {
 			return err
 		}
-		status := filepath.Join(p.DataDir, "pg_wal", "archive_status")
-		if _, err := claim.MakeAll(status, r.dirMode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", status, err)
+		if err := r.makeDirectory("pg_wal/archive_status"); err != nil {
+			return err
 		}
 	}
 	for _, t := range p.Tablespaces {
 		if t.InPlace && t.archive != nil {
-			if _, err := claim.MakeAll(t.Path, r.dirMode); err != nil {
-				return fmt.Errorf("could not create directory %q: %w", t.Path, err)
+			if err := claim.MakeBelow(r.root(), tablespaceName(t.OID), r.dirMode); err != nil {
+				return err
 			}
 		}
 	}
 	close(r.ready)
 	var err error
 	d.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
-		Dir: p.DataDir, Mounts: mounts, Link: d.link, Exists: d.exists,
+		Dir: p.DataDir, Open: r.dirs.Open, Mounts: mounts, Link: d.link, Exists: d.exists,
 		DirMode: r.dirMode, FileMode: r.fileMode,
 		Writeback: r.o.Sync == durable.Syncfs, Sync: r.syncsFiles(),
 	})
@@ -196,9 +197,9 @@ func (d *dataDirectory) beginManifest() error {
 		return fmt.Errorf("file %q is in the backup twice", backupset.ManifestName)
 	}
 	var err error
-	d.manifest, err = os.CreateTemp(p.DataDir, ".pgbasin-manifest-*")
+	d.manifest, d.manifestName, err = durable.CreateTemp(d.r.root(), ".pgbasin-manifest-")
 	if err != nil {
-		return fmt.Errorf("could not create a temporary file: %w", err)
+		return err
 	}
 	d.isManifest = true
 	return nil
@@ -207,15 +208,25 @@ func (d *dataDirectory) beginManifest() error {
 // makeWALDirectory makes the directory of the WAL, or the link to the one that
 // was asked for. It may be there already.
 func (d *dataDirectory) makeWALDirectory(name string) error {
-	path := filepath.Join(d.r.p.DataDir, name)
 	if dir := d.r.p.WALDir; dir != "" {
-		if err := os.Symlink(dir, path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("could not create symbolic link %q: %w", path, err)
-		}
-		return nil
+		return d.symlink(dir, name)
 	}
-	if _, err := claim.MakeAll(path, d.r.dirMode); err != nil {
-		return fmt.Errorf("could not create directory %q: %w", path, err)
+	return claim.MakeBelow(d.r.root(), name, d.r.dirMode)
+}
+
+// symlink makes a link in the data directory. It may be there already, but no other
+// one of its name.
+func (d *dataDirectory) symlink(target, name string) error {
+	root := d.r.root()
+	err := root.Symlink(target, name)
+	if errors.Is(err, fs.ErrExist) {
+		there, readErr := root.Readlink(name)
+		if readErr == nil && filepath.Clean(there) == filepath.Clean(target) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("could not create symbolic link %q: %w", filepath.Join(d.r.p.DataDir, name), err)
 	}
 	return nil
 }
@@ -266,15 +277,10 @@ func (d *dataDirectory) tablespaceMember(h *tarstream.Header) error {
 }
 
 func (d *dataDirectory) makeLink(t *Tablespace) error {
-	dir := filepath.Join(d.r.p.DataDir, backupset.TablespaceDir)
-	if _, err := claim.MakeAll(dir, d.r.dirMode); err != nil {
-		return fmt.Errorf("could not create directory %q: %w", dir, err)
+	if err := claim.MakeBelow(d.r.root(), backupset.TablespaceDir, d.r.dirMode); err != nil {
+		return err
 	}
-	path := filepath.Join(dir, strconv.FormatUint(uint64(t.OID), 10))
-	if err := os.Symlink(t.Path, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("could not create symbolic link %q: %w", path, err)
-	}
-	return nil
+	return d.symlink(t.Path, tablespaceName(t.OID))
 }
 
 // link maps the target of a symbolic link of the archive.

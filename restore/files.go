@@ -7,9 +7,10 @@ import (
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
-// writeFile makes a file with exactly this mode, and durable if it is to be.
-func (r *run) writeFile(path string, content []byte, mode fs.FileMode) error {
-	f, err := durable.Create(path, mode)
+// writeFile makes a file in the data directory with exactly this mode, and durable
+// if it is to be.
+func (r *run) writeFile(name string, content []byte, mode fs.FileMode) error {
+	f, err := durable.Create(r.root(), name, mode)
 	if err != nil {
 		return err
 	}
@@ -21,7 +22,7 @@ func (r *run) writeFile(path string, content []byte, mode fs.FileMode) error {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("could not write to file %q: %w", path, err)
+		return fmt.Errorf("could not write to file %q: %w", f.Name(), err)
 	}
 	return nil
 }

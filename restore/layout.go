@@ -192,7 +192,7 @@ func (p *Plan) checkTargets() error {
 		case err != nil:
 			return fmt.Errorf("could not access directory %q: %w", t.path, err)
 		case claim.OnlyProbes(entries):
-		case !debris(t.path, p.DataDir):
+		case !debrisAt(t.path, p.DataDir):
 			return &claim.NotEmptyError{Path: t.path}
 		default:
 			p.Debris = append(p.Debris, t.path)

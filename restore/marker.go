@@ -41,31 +41,30 @@ func newMarker(earlier, dataDir string, directories []string) *marker {
 
 // put writes the marker into a directory, durably unless synced is false: after
 // a crash of the machine, too, what came after it is known as debris.
-func (m *marker) put(dir string, synced bool) error {
+func (m *marker) put(dir *os.Root, synced bool) error {
 	content, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, backupset.RestoreMarker)
-	f, err := os.CreateTemp(dir, claim.ProbePrefix+"*")
+	f, name, err := durable.CreateTemp(dir, claim.ProbePrefix)
 	if err == nil {
 		_, err = f.Write(append(content, '\n'))
 		err = errors.Join(err, f.Close())
 		if err == nil && synced {
-			err = durable.Rename(f.Name(), path)
+			err = durable.Rename(dir, name, backupset.RestoreMarker)
 		} else if err == nil {
-			err = os.Rename(f.Name(), path)
+			err = dir.Rename(name, backupset.RestoreMarker)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("could not write file %q: %w", path, err)
+		return fmt.Errorf("could not write file %q: %w", filepath.Join(dir.Name(), backupset.RestoreMarker), err)
 	}
 	return nil
 }
 
 // readMarker returns the marker in a directory, nil if there is none.
-func readMarker(dir string) *marker {
-	f, err := os.Open(filepath.Join(dir, backupset.RestoreMarker))
+func readMarker(dir *os.Root) *marker {
+	f, err := dir.Open(backupset.RestoreMarker)
 	if err != nil {
 		return nil
 	}
@@ -82,20 +81,35 @@ func readMarker(dir string) *marker {
 // dataDir that did not finish: both must have that restore's marker, and the
 // data directory no pg_control. A directory that a server can have run on is
 // never debris.
-func debris(dir, dataDir string) bool {
+func debris(dir *os.Root, dataDir string) bool {
 	id := unfinished(dataDir)
 	here := readMarker(dir)
 	return id != "" && here != nil && here.Restore == id && here.DataDirectory == dataDir
 }
 
+// debrisAt is debris by a path.
+func debrisAt(path, dataDir string) bool {
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	return debris(dir, dataDir)
+}
+
 // unfinished is the name of the restore that did not finish in dataDir, "" if
 // there is none.
 func unfinished(dataDir string) string {
-	m := readMarker(dataDir)
+	dir, err := os.OpenRoot(dataDir)
+	if err != nil {
+		return ""
+	}
+	defer dir.Close()
+	m := readMarker(dir)
 	if m == nil || m.DataDirectory != dataDir {
 		return ""
 	}
-	if _, err := os.Lstat(filepath.Join(dataDir, backupset.ControlName)); !os.IsNotExist(err) {
+	if _, err := dir.Lstat(backupset.ControlName); !os.IsNotExist(err) {
 		return ""
 	}
 	return m.Restore

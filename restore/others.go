@@ -12,7 +12,7 @@ import (
 func (r *run) readOther(ctx context.Context, a *backupset.Archive) error {
 	dir := r.p.directory(a)
 	out, err := tarstream.NewExtractor(tarstream.ExtractOptions{
-		Dir: dir, DirMode: r.dirMode, FileMode: r.fileMode,
+		Dir: dir, Open: r.dirs.Open, DirMode: r.dirMode, FileMode: r.fileMode,
 		Exists: func(name string) bool {
 			return a.Kind == backupset.WAL && (name == "archive_status" || name == "summaries")
 		},

@@ -51,7 +51,7 @@ func (p *Plan) Run(ctx context.Context) (*Result, error) {
 	began := time.Now()
 	r := &run{p: p, o: &p.o, ready: make(chan struct{}), unlisted: manifest.NewRecorder(nil)}
 	r.dirs.Spare = backupset.RestoreMarker
-	r.dirs.Leftover = func(dir string) bool { return debris(dir, p.DataDir) }
+	r.dirs.Leftover = func(dir *os.Root) bool { return debris(dir, p.DataDir) }
 	err := r.run(ctx)
 	r.close()
 	if err != nil {
@@ -171,12 +171,15 @@ func (r *run) claim() error {
 	}
 	m := newMarker(unfinished(p.DataDir), p.DataDir, paths)
 	for _, path := range paths {
-		if err := m.put(path, synced); err != nil {
+		if err := m.put(r.dirs.Root(path), synced); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// root is the data directory, open from its claim to the end.
+func (r *run) root() *os.Root { return r.dirs.Root(r.p.DataDir) }
 
 // readAll reads the archives, several at a time: the data directory's first,
 // which is the largest and tells the modes.
@@ -222,7 +225,7 @@ func (r *run) setModes(first fs.FileMode) error {
 		r.dirMode, r.fileMode = 0o750, 0o640
 	}
 	for _, t := range r.p.targets() {
-		if err := os.Chmod(t.path, r.dirMode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		if err := r.dirs.Root(t.path).Chmod(".", r.dirMode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return fmt.Errorf("could not set permissions on directory %q: %w", t.path, err)
 		}
 	}
@@ -246,24 +249,25 @@ func (r *run) commit() error {
 	if err := sync(); err != nil {
 		return err
 	}
-	held, control := filepath.Join(p.DataDir, heldControl), filepath.Join(p.DataDir, backupset.ControlName)
+	data := r.root()
 	if r.o.Sync == durable.NoSync {
-		if err := os.Rename(held, control); err != nil {
-			return fmt.Errorf("could not rename file %q to %q: %w", held, control, err)
+		if err := data.Rename(heldControl, backupset.ControlName); err != nil {
+			return fmt.Errorf("could not rename file %q to %q: %w", filepath.Join(p.DataDir, heldControl), filepath.Join(p.DataDir, backupset.ControlName), err)
 		}
-	} else if err := durable.Rename(held, control); err != nil {
+	} else if err := durable.Rename(data, heldControl, backupset.ControlName); err != nil {
 		return err
 	}
-	r.dirs.Release()
+	defer r.dirs.Release()
 	// The restore is complete, whatever happens to the markers.
 	targets := p.targets()
 	for i := len(targets) - 1; i >= 0; i-- {
-		path := filepath.Join(targets[i].path, backupset.RestoreMarker)
-		err := os.Remove(path)
+		dir := r.dirs.Root(targets[i].path)
+		err := dir.Remove(backupset.RestoreMarker)
 		if err == nil && r.o.Sync != durable.NoSync {
-			err = durable.SyncDir(targets[i].path)
+			err = durable.SyncDirIn(dir, ".")
 		}
 		if err != nil {
+			path := filepath.Join(targets[i].path, backupset.RestoreMarker)
 			p.warn(fmt.Sprintf("could not remove file %q, which says that the restore did not finish: %v", path, err))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -182,7 +181,7 @@ func (d *dataDirectory) removeManifest() error {
 	if d.manifest == nil {
 		return nil
 	}
-	err := errors.Join(d.manifest.Close(), os.Remove(d.manifest.Name()))
+	err := errors.Join(d.manifest.Close(), d.r.root().Remove(d.manifestName))
 	d.manifest = nil
 	return err
 }

@@ -18,8 +18,9 @@ var (
 // that making a file takes one system call with a single name, which cannot lead
 // anywhere else.
 type dirCache struct {
-	mounts map[string]string
-	stack  []openDir // never empty while open; each entry lies in the one before
+	openRoot func(path string) (*os.Root, error) // for the top and the mounts
+	mounts   map[string]string
+	stack    []openDir // never empty while open; each entry lies in the one before
 }
 
 type openDir struct {
@@ -29,7 +30,7 @@ type openDir struct {
 }
 
 func (c *dirCache) open(top string, mounts map[string]string) error {
-	root, err := os.OpenRoot(top)
+	root, err := c.openRoot(top)
 	if err != nil {
 		return fileError("could not open directory", top, err)
 	}
@@ -98,7 +99,7 @@ func (c *dirCache) enter(dir string) error {
 // opened is compared with what bears the name.
 func (c *dirCache) openChild(parent *os.Root, path, base string) (*os.Root, error) {
 	if target, ok := c.mounts[path]; ok {
-		root, err := os.OpenRoot(target)
+		root, err := c.openRoot(target)
 		if err != nil {
 			return nil, fileError("could not open directory", target, err)
 		}

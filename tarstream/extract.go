@@ -22,6 +22,10 @@ type ExtractOptions struct {
 	// directory member of the name is accepted when the link, or a directory, is
 	// there.
 	Mounts map[string]string
+	// Open opens Dir and the Mounts, for who has them open already and wants no
+	// other directory that may have their path by now. The Extractor closes what
+	// it returns. Nil opens what the path leads to.
+	Open func(path string) (*os.Root, error)
 	// Link maps the target of a symbolic link to the target to make; an empty
 	// one leaves the link out. It is asked about links that CheckLink accepts,
 	// and about pg_wal or pg_xlog, which hand-made archives can have as a link.
@@ -77,9 +81,12 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 	if opt.FileMode &= fs.ModePerm; opt.FileMode == 0 {
 		opt.FileMode = 0o600
 	}
-	e := &Extractor{opt: opt}
+	e := &Extractor{opt: opt, dirs: dirCache{openRoot: os.OpenRoot}}
 	e.out.writeback = opt.Writeback
 	e.syncs.SetLimit(syncers)
+	if opt.Open != nil {
+		e.dirs.openRoot = opt.Open
+	}
 	if err := e.dirs.open(opt.Dir, opt.Mounts); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,12 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 	if !ok {
 		return &NameError{name}
 	}
-	info, err := os.Lstat(to)
+	dir, err := os.OpenRoot(filepath.Dir(to))
+	if err != nil {
+		return &PathError{to, reason(err)}
+	}
+	defer dir.Close()
+	info, err := dir.Lstat(filepath.Base(to))
 	if err == nil && !info.Mode().IsRegular() {
 		return &PathError{to, errors.New("what is there is not a regular file")}
 	}
@@ -48,7 +53,7 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 		return err
 	}
 	defer c.Close()
-	t, err := newTemp(to+fetchInfix, modeFor(filepath.Dir(to)))
+	t, err := newTemp(dir, filepath.Base(to)+fetchInfix, modeFor(dir))
 	if err != nil {
 		return &PathError{to, err}
 	}
@@ -56,7 +61,7 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 	if err := c.copyTo(ctx, t); err != nil {
 		return err
 	}
-	if err := t.replace(to); err != nil {
+	if err := t.replace(filepath.Base(to)); err != nil {
 		return &PathError{to, err}
 	}
 	return nil

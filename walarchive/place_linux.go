@@ -2,14 +2,20 @@ package walarchive
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 // renameNew renames unless the new name exists. Some file systems, such as NFS,
 // cannot.
-func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+func renameNew(dir *os.Root, from, to string) error {
+	d, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = unix.Renameat2(int(d.Fd()), from, int(d.Fd()), to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL || err == unix.ENOSYS || err == unix.EPERM {
 		return errors.ErrUnsupported
 	}

@@ -2,7 +2,10 @@
 
 package walarchive
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // renameNew is left to links.
-func renameNew(from, to string) error { return errors.ErrUnsupported }
+func renameNew(*os.Root, string, string) error { return errors.ErrUnsupported }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,35 +37,35 @@ func lock(f *os.File) lockState {
 }
 
 // removeSwept removes a file while it is locked.
-func removeSwept(_ *os.File, path string) { os.Remove(path) }
+func removeSwept(_ *os.File, dir *os.Root, name string) { dir.Remove(name) }
 
 // remove removes the file before it is unlocked: afterwards the name may be
 // another's.
 func (t *temp) remove() {
-	os.Remove(t.path)
+	t.dir.Remove(t.name)
 	t.Close()
 }
 
 // place gives the file its name unless there is one of that name already: then
 // the error wraps fs.ErrExist.
-func (t *temp) place(path string) error {
-	err := renameNew(t.path, path)
+func (t *temp) place(name string) error {
+	err := renameNew(t.dir, t.name, name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		if err = os.Link(t.path, path); err == nil {
-			err = os.Remove(t.path)
+		if err = t.dir.Link(t.name, name); err == nil {
+			err = t.dir.Remove(t.name)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", t.path, path, linkReason(err))
+		return fmt.Errorf("could not rename file %q to %q: %w", t.path, filepath.Join(t.dir.Name(), name), linkReason(err))
 	}
 	t.done = true
 	return t.close()
 }
 
 // replace gives the file its name, whatever had it before.
-func (t *temp) replace(path string) error {
-	if err := os.Rename(t.path, path); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", t.path, path, linkReason(err))
+func (t *temp) replace(name string) error {
+	if err := t.dir.Rename(t.name, name); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", t.path, filepath.Join(t.dir.Name(), name), linkReason(err))
 	}
 	t.done = true
 	return t.close()

@@ -3,6 +3,7 @@ package walarchive
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/windows"
 )
@@ -19,27 +20,29 @@ const (
 func lock(*os.File) lockState { return lockedHere }
 
 // removeSwept fails for a file that another process has open.
-func removeSwept(f *os.File, path string) {
+func removeSwept(f *os.File, dir *os.Root, name string) {
 	f.Close()
-	os.Remove(path)
+	dir.Remove(name)
 }
 
 // remove removes the file when it is closed: before, it cannot be.
 func (t *temp) remove() {
 	t.Close()
-	os.Remove(t.path)
+	t.dir.Remove(t.name)
 }
 
 // place gives the file its name unless there is one of that name already: then
 // the error wraps fs.ErrExist.
-func (t *temp) place(path string) error { return t.rename(path, windows.MOVEFILE_WRITE_THROUGH) }
+func (t *temp) place(name string) error { return t.rename(name, windows.MOVEFILE_WRITE_THROUGH) }
 
 // replace gives the file its name, whatever had it before.
-func (t *temp) replace(path string) error {
-	return t.rename(path, windows.MOVEFILE_WRITE_THROUGH|windows.MOVEFILE_REPLACE_EXISTING)
+func (t *temp) replace(name string) error {
+	return t.rename(name, windows.MOVEFILE_WRITE_THROUGH|windows.MOVEFILE_REPLACE_EXISTING)
 }
 
-func (t *temp) rename(path string, flags uint32) error {
+// rename goes by paths: os.Root has no call that leaves alone what has the name.
+func (t *temp) rename(name string, flags uint32) error {
+	path := filepath.Join(t.dir.Name(), name)
 	if err := t.Close(); err != nil {
 		return fmt.Errorf("could not close file %q: %w", t.path, reason(err))
 	}

@@ -104,8 +104,14 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 	if there != "" || err != nil {
 		return p.keep(there, err)
 	}
-	target := filepath.Join(p.a.dir, storedAs(p.name, p.spec.Algorithm))
-	t, err := newTemp(filepath.Join(p.a.dir, tempPrefix), modeFor(p.a.dir))
+	dir, err := os.OpenRoot(p.a.dir)
+	if err != nil {
+		return PushResult{}, &UnreachableError{p.a.dir, reason(err)}
+	}
+	defer dir.Close()
+	name := storedAs(p.name, p.spec.Algorithm)
+	target := filepath.Join(p.a.dir, name)
+	t, err := newTemp(dir, tempPrefix, modeFor(dir))
 	if err != nil {
 		return PushResult{}, err
 	}
@@ -113,7 +119,7 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 	if err := p.write(ctx, t); err != nil {
 		return PushResult{}, err
 	}
-	if err := t.place(target); errors.Is(err, fs.ErrExist) {
+	if err := t.place(name); errors.Is(err, fs.ErrExist) {
 		there, err := p.there(ctx, "")
 		if there == "" && err == nil {
 			err = fmt.Errorf("file %q comes and goes", target)
@@ -122,7 +128,7 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 	} else if err != nil {
 		return PushResult{}, err
 	}
-	if err := durable.SyncDir(p.a.dir); err != nil {
+	if err := durable.SyncDirIn(dir, "."); err != nil {
 		return PushResult{}, err
 	}
 	// Another push may have stored it with another compression in the

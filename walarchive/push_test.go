@@ -245,7 +245,12 @@ func TestWhatKilledPushesLeaveIsRemovedAndWhatIsInUseIsNot(t *testing.T) {
 	}
 	writeFile(t, dir, tempPrefix+"2", []byte("half"))
 	writeFile(t, dir, tempPrefix+"3", nil)
-	inUse, err := newTemp(filepath.Join(dir, tempPrefix), 0o600)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	inUse, err := newTemp(root, tempPrefix, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/wal"
 )
@@ -201,7 +202,7 @@ func (a *archiveScan) say(format string, args ...any) {
 // gzipSize is the size that the trailer of a gzip file tells, ISIZE of RFC 1952,
 // which is right for one member below 4 GB. That is as far as pg_receivewal goes.
 func gzipSize(path string) (int32, error) {
-	f, err := os.Open(path)
+	f, err := durable.OpenRead(path)
 	if err != nil {
 		return 0, fmt.Errorf("could not open compressed file \"%s\": %w", path, err)
 	}
@@ -233,7 +234,7 @@ func decompressedSize(path string, a codec.Algorithm, limit int64) (int64, error
 // decompress returns how many bytes come out of a file, up to one more than
 // limit, before its end or the error that ends it.
 func decompress(path string, a codec.Algorithm, limit int64) (int64, error) {
-	f, err := os.Open(path)
+	f, err := durable.OpenRead(path)
 	if err != nil {
 		return 0, err
 	}

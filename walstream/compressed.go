@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // freshSuffix is that of a partial segment which is received again while the one
@@ -30,7 +31,8 @@ type Compressed struct {
 
 	seg     Segment
 	at      int64
-	partial string // path of the open segment while it is not whole
+	partial string // name of the open segment while it is not whole
+	name    string // what its file is called now
 	before  int64  // how much an older file of that name has; the new one has freshSuffix then
 
 	syncing sync.Mutex // held while the open file must not be closed by others
@@ -70,25 +72,32 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 	if seg.Offset != 0 {
 		return fmt.Errorf("could not open write-ahead log file %q: it is compressed and cannot go on at offset %d", seg.Name, seg.Offset)
 	}
-	partial := filepath.Join(c.d.o.Path, seg.Name+c.spec.Algorithm.Suffix()+PartialSuffix)
+	root, err := c.d.root()
+	if err != nil {
+		return err
+	}
+	partial := seg.Name + c.spec.Algorithm.Suffix() + PartialSuffix
 	before, err := c.settle(partial, seg.Size)
 	if err != nil {
 		return err
 	}
-	path := partial
+	name := partial
 	if before > 0 {
-		path += freshSuffix
+		name += freshSuffix
 	}
 	var f *os.File
 	err = c.d.patiently(func() (err error) {
-		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, c.d.o.FileMode)
+		f, err = durable.OpenOrCreate(root, name, c.d.o.FileMode)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
+		return openFailed(filepath.Join(c.d.o.Path, name), err)
+	}
+	if err := f.Truncate(0); err != nil {
+		return errors.Join(fmt.Errorf("could not truncate file %q: %w", f.Name(), err), closeFile(f))
 	}
 	if !c.d.o.NoSync {
-		if err := c.d.syncDir(c.d.o.Path); err != nil {
+		if err := c.d.syncDir("."); err != nil {
 			return errors.Join(err, closeFile(f))
 		}
 	}
@@ -99,7 +108,7 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 	c.mu.Lock()
 	c.file, c.z, c.dirty = f, z, false
 	c.mu.Unlock()
-	c.seg, c.at, c.partial, c.before = seg, 0, partial, before
+	c.seg, c.at, c.partial, c.name, c.before = seg, 0, partial, name, before
 	return nil
 }
 
@@ -115,18 +124,23 @@ func (c *Compressed) settle(partial string, size int64) (int64, error) {
 	if err != nil || more <= have {
 		return have, err
 	}
-	if err := os.Rename(fresh, partial); err != nil {
-		return 0, fmt.Errorf("could not rename file %q to %q: %w", fresh, partial, err)
+	if err := c.d.rename(fresh, partial); err != nil {
+		return 0, err
 	}
 	return more, nil
 }
 
 // received is how much can be had from a partial file, 0 if there is none. Such
 // a file may end anywhere.
-func (c *Compressed) received(path string, size int64) (int64, error) {
+func (c *Compressed) received(name string, size int64) (int64, error) {
+	path := filepath.Join(c.d.o.Path, name)
 	n, err := decompress(path, c.spec.Algorithm, size)
 	var failed *fs.PathError
-	if errors.As(err, &failed) && !errors.Is(err, fs.ErrNotExist) {
+	var special *durable.NotRegularError
+	switch {
+	case errors.As(err, &special):
+		return 0, err
+	case errors.As(err, &failed) && !errors.Is(err, fs.ErrNotExist):
 		return 0, fmt.Errorf("could not read write-ahead log file %q: %w", path, err)
 	}
 	return n, nil
@@ -186,32 +200,38 @@ func (c *Compressed) CloseSegment() error {
 	if err := errors.Join(err, closeFile(f)); err != nil {
 		return err
 	}
-	return c.name(f.Name())
+	return c.rename()
 }
 
-// name gives a file that is closed the name for what it has.
-func (c *Compressed) name(path string) error {
+// rename gives the file, which is closed, the name for what it has.
+func (c *Compressed) rename() error {
 	target := c.partial
 	if c.at == c.seg.Size {
-		target = filepath.Join(c.d.o.Path, c.seg.Name+c.spec.Algorithm.Suffix())
+		target = c.seg.Name + c.spec.Algorithm.Suffix()
 	}
 	switch {
 	case c.at < c.before:
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("could not remove file %q: %w", path, err)
-		}
-		return nil
-	case path == target:
+		return c.remove(c.name)
+	case c.name == target:
 		return nil
 	}
-	if err := c.d.rename(path, target); err != nil {
+	if err := c.d.rename(c.name, target); err != nil {
 		return err
 	}
 	if c.before > 0 && target != c.partial {
 		// Only now: the file under its old name is not seen by others.
-		if err := os.Remove(c.partial); err != nil {
-			return fmt.Errorf("could not remove file %q: %w", c.partial, err)
-		}
+		return c.remove(c.partial)
+	}
+	return nil
+}
+
+func (c *Compressed) remove(name string) error {
+	root, err := c.d.root()
+	if err == nil {
+		err = root.Remove(name)
+	}
+	if err != nil {
+		return fmt.Errorf("could not remove file %q: %w", filepath.Join(c.d.o.Path, name), err)
 	}
 	return nil
 }

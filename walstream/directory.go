@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/pgbasin/pgbasin/internal/claim"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/wal"
 )
@@ -28,6 +30,11 @@ const (
 // DirectoryOptions say how segments become files.
 type DirectoryOptions struct {
 	Path string // must exist
+	// Open opens Path, for who has it open already and wants no other directory
+	// that may have the path by now. The Directory closes what it returns. nil
+	// opens what the path leads to. Everything is made below the directory that
+	// was opened first; links in it are not followed.
+	Open func(path string) (*os.Root, error)
 
 	// Partial is for an archive that outlives this process: a segment has the
 	// suffix ".partial" until it is whole. It is synced before it gets its
@@ -65,7 +72,8 @@ type DirectoryOptions struct {
 // succeed for nothing. What the segment had must be received again, from its
 // start, through a new Directory.
 type Directory struct {
-	o DirectoryOptions
+	o    DirectoryOptions
+	root func() (*os.Root, error) // opens it once
 
 	file      *os.File // of the open segment
 	seg       Segment
@@ -79,8 +87,9 @@ type Directory struct {
 	// closed has files that are written and wait for a sync; only a sync, or
 	// Close, closes them, so that none closes a file under another's hands.
 	closed []*os.File
-	dirs   map[string]bool // directories with entries that are not durable
+	dirs   map[string]bool // directories with entries that are not durable, by their names below Path
 	err    error
+	opened *os.Root // what Close closes; nil if there is nothing
 
 	syncing sync.Mutex // held by the one Sync that is under way
 }
@@ -93,7 +102,21 @@ func NewDirectory(o DirectoryOptions) *Directory {
 	if o.DirMode == 0 {
 		o.DirMode = 0o700
 	}
-	return &Directory{o: o, dirs: make(map[string]bool)}
+	if o.Open == nil {
+		o.Open = os.OpenRoot
+	}
+	d := &Directory{o: o, dirs: make(map[string]bool)}
+	d.root = sync.OnceValues(func() (*os.Root, error) {
+		root, err := o.Open(o.Path)
+		if err != nil {
+			return nil, fmt.Errorf("could not open directory %q: %w", o.Path, err)
+		}
+		d.mu.Lock()
+		d.opened = root
+		d.mu.Unlock()
+		return root, nil
+	})
+	return d
 }
 
 // OpenSegment implements Sink. With Partial it takes up a file that is there
@@ -119,7 +142,7 @@ func (d *Directory) OpenSegment(seg Segment) error {
 	d.mu.Lock()
 	d.file = f
 	if !d.o.Partial {
-		d.dirs[d.o.Path] = true
+		d.dirs["."] = true
 	}
 	d.mu.Unlock()
 	d.seg, d.at, d.writeback = seg, seg.Offset, seg.Offset
@@ -127,26 +150,40 @@ func (d *Directory) OpenSegment(seg Segment) error {
 }
 
 func (d *Directory) open(seg Segment) (*os.File, error) {
-	path := d.segmentPath(seg.Name)
-	flags := os.O_WRONLY | os.O_CREATE
+	root, err := d.root()
+	if err != nil {
+		return nil, err
+	}
+	name := d.fileName(seg.Name)
+	var f *os.File
 	switch {
 	case seg.Offset > 0:
-		flags = os.O_WRONLY
-	case !d.o.Partial:
-		flags |= os.O_EXCL
+		f, err = durable.OpenWrite(root, name)
+	case d.o.Partial:
+		f, err = durable.OpenOrCreate(root, name, d.o.FileMode)
+	default:
+		f, err = durable.Create(root, name, d.o.FileMode)
 	}
-	f, err := os.OpenFile(path, flags, d.o.FileMode)
 	if err != nil {
-		return nil, fmt.Errorf("could not open write-ahead log file %q: %w", path, err)
+		return nil, openFailed(filepath.Join(d.o.Path, name), err)
 	}
 	if err := d.allocate(f, seg); err != nil {
 		err = errors.Join(err, f.Close())
 		if !d.o.Partial && seg.Offset == 0 {
-			err = errors.Join(err, os.Remove(path))
+			err = errors.Join(err, root.Remove(name))
 		}
 		return nil, err
 	}
 	return f, nil
+}
+
+// openFailed words an error of opening a segment as pg_receivewal does.
+func openFailed(path string, err error) error {
+	var failed *fs.PathError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	return fmt.Errorf("could not open write-ahead log file %q: %w", path, failed)
 }
 
 // patiently does something that needs room, again if it finds none.
@@ -193,7 +230,7 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	if err := f.Sync(); err != nil {
 		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
 	}
-	return d.syncDir(d.o.Path)
+	return d.syncDir(".")
 }
 
 func zeroFill(f *os.File, size int64) error {
@@ -282,22 +319,25 @@ func (d *Directory) closePartial() error {
 	if d.at < d.seg.Size {
 		return nil
 	}
-	return d.rename(f.Name(), filepath.Join(d.o.Path, d.seg.Name))
+	return d.rename(d.fileName(d.seg.Name), d.seg.Name)
 }
 
 // rename gives a file whose content is durable its final name. When that cannot
 // be made durable, the file has its old one again: a later run takes what has a
 // final name for durable.
 func (d *Directory) rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", from, to, err)
+	root, err := d.root()
+	if err == nil {
+		err = root.Rename(from, to)
+	}
+	if err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", filepath.Join(d.o.Path, from), filepath.Join(d.o.Path, to), err)
 	}
 	if d.o.NoSync {
 		return nil
 	}
-	err := d.syncDir(filepath.Dir(to))
-	if err != nil {
-		err = errors.Join(err, os.Rename(to, from))
+	if err = d.syncDir("."); err != nil {
+		err = errors.Join(err, root.Rename(to, from))
 	}
 	return err
 }
@@ -340,52 +380,69 @@ func (d *Directory) Sync() (bool, error) {
 // durable when it returns, and an empty one, of which there are many, after the
 // next Sync.
 func (d *Directory) WriteFile(name string, content []byte) error {
-	path := filepath.Join(d.o.Path, filepath.FromSlash(name))
-	dir := filepath.Dir(path)
-	if dir != filepath.Clean(d.o.Path) {
-		if err := os.MkdirAll(dir, d.o.DirMode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", dir, err)
+	root, err := d.root()
+	if err != nil {
+		return err
+	}
+	dir := path.Dir(name)
+	if dir != "." {
+		if err := claim.MakeBelow(root, dir, d.o.DirMode); err != nil {
+			return err
 		}
 	}
 	if len(content) == 0 {
 		d.mu.Lock()
-		d.dirs[d.o.Path], d.dirs[dir] = true, true
+		d.dirs["."], d.dirs[dir] = true, true
 		d.mu.Unlock()
-		return d.patiently(func() error { return d.writeFile(path, nil) })
+		return d.patiently(func() error { return d.writeFile(root, name, nil) })
 	}
 	// The suffix is pg_receivewal's, whose leavings are overwritten.
-	tmp := path + ".tmp"
-	if err := d.patiently(func() error { return d.writeFile(tmp, content) }); err != nil {
-		return errors.Join(err, os.Remove(tmp))
+	tmp := name + ".tmp"
+	if err := d.patiently(func() error { return d.writeFile(root, tmp, content) }); err != nil {
+		return errors.Join(err, root.Remove(tmp))
 	}
 	if !d.o.NoSync {
-		if err := durable.SyncFile(tmp); err != nil {
+		f, err := durable.OpenWrite(root, tmp)
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
 			return d.fail(err)
 		}
 	}
-	return d.rename(tmp, path)
+	return d.rename(tmp, name)
 }
 
-func (d *Directory) writeFile(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, d.o.FileMode)
+// writeFile makes a file in place of one that is there. A link is replaced, not
+// followed.
+func (d *Directory) writeFile(root *os.Root, name string, content []byte) error {
+	f, err := durable.Create(root, name, d.o.FileMode)
+	if errors.Is(err, fs.ErrExist) {
+		if err = root.Remove(name); err == nil || errors.Is(err, fs.ErrNotExist) {
+			f, err = durable.Create(root, name, d.o.FileMode)
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("could not create file %q: %w", path, err)
+		return err
 	}
 	if _, err := f.Write(content); err != nil {
-		return errors.Join(fmt.Errorf("could not write file %q: %w", path, err), f.Close())
+		return errors.Join(fmt.Errorf("could not write file %q: %w", f.Name(), err), f.Close())
 	}
 	return closeFile(f)
 }
 
 // Exists implements Sink.
 func (d *Directory) Exists(name string) (bool, error) {
-	path := filepath.Join(d.o.Path, filepath.FromSlash(name))
-	_, err := os.Lstat(path)
+	root, err := d.root()
+	if err != nil {
+		return false, err
+	}
+	_, err = root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("could not stat file %q: %w", path, err)
+		return false, fmt.Errorf("could not stat file %q: %w", filepath.Join(d.o.Path, name), err)
 	}
 	return true, nil
 }
@@ -405,14 +462,19 @@ func (d *Directory) Close() error {
 	for _, f := range files {
 		errs = append(errs, closeFile(f))
 	}
+	if d.opened != nil {
+		errs = append(errs, d.opened.Close())
+		d.opened = nil
+	}
 	return errors.Join(errs...)
 }
 
-func (d *Directory) segmentPath(name string) string {
+// fileName is what the file of a segment that is not whole is called.
+func (d *Directory) fileName(segment string) string {
 	if d.o.Partial {
-		name += PartialSuffix
+		return segment + PartialSuffix
 	}
-	return filepath.Join(d.o.Path, name)
+	return segment
 }
 
 func (d *Directory) datasync(f *os.File) error {
@@ -427,7 +489,13 @@ func (d *Directory) datasync(f *os.File) error {
 }
 
 // syncDir makes the entries of a directory durable.
-func (d *Directory) syncDir(path string) error { return d.fail(durable.SyncDir(path)) }
+func (d *Directory) syncDir(name string) error {
+	root, err := d.root()
+	if err != nil {
+		return err
+	}
+	return d.fail(durable.SyncDirIn(root, name))
+}
 
 // fail keeps the error of a sync, if it is one, for good.
 func (d *Directory) fail(err error) error {

@@ -3,10 +3,10 @@ package walstream
 import (
 	"encoding/binary"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // The long header of a segment's first page (XLogLongPageHeaderData in
@@ -24,7 +24,7 @@ const (
 // a partial one may have nothing yet. The header is in the byte order of the
 // server's machine.
 func segmentSystem(path string, segmentSize int64) uint64 {
-	f, err := os.Open(path)
+	f, err := durable.OpenRead(path)
 	if err != nil {
 		return 0
 	}

@@ -3,6 +3,7 @@ package walstream
 import (
 	"errors"
 
+	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/replproto"
 )
 
@@ -28,9 +29,11 @@ func permanent(err error) bool {
 		slot        *SlotError
 		unsupported *replproto.UnsupportedError
 		server      *replproto.ServerError
+		special     *durable.NotRegularError // a link or a pipe where a segment goes
 	)
 	switch {
-	case errors.As(err, &marked), errors.As(err, &diverged), errors.As(err, &slot), errors.As(err, &unsupported), errors.Is(err, ErrSystemChanged):
+	case errors.As(err, &marked), errors.As(err, &diverged), errors.As(err, &slot), errors.As(err, &unsupported), errors.As(err, &special),
+		errors.Is(err, ErrSystemChanged):
 		return true
 	case errors.As(err, &server):
 		switch server.Code {

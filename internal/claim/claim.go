@@ -20,7 +20,7 @@ import (
 type Set struct {
 	// Leftover, if not nil, is asked about a directory that is not empty, while
 	// it is locked: whether what it holds is debris that may be removed.
-	Leftover func(path string) bool
+	Leftover func(dir *os.Root) bool
 	// Spare is the name of a file that is left in place when debris is removed:
 	// what tells debris should go last.
 	Spare string
@@ -34,6 +34,7 @@ type dir struct {
 	what string // "data", "WAL", "tablespace", for messages
 	path string
 	made string   // the uppermost directory that was made for it; "" if it was there
+	root *os.Root // nil when it was released
 	lock *os.File // held so that two cannot take the same empty directory
 }
 
@@ -68,7 +69,11 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	if err != nil {
 		return fmt.Errorf("could not create directory %q: %w", d.path, err)
 	}
-	if d.lock, err = lockDirectory(d.path); err != nil {
+	if d.root, err = os.OpenRoot(d.path); err == nil {
+		d.lock, err = lockDirectory(d.root)
+	}
+	if err != nil {
+		d.release()
 		return fmt.Errorf("could not access directory %q: %w", d.path, err)
 	}
 	if err = d.empty(s); err != nil {
@@ -80,17 +85,17 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	}
 	// Whether files can be made here is better known before gigabytes were
 	// read or sent.
-	probe, err := os.CreateTemp(d.path, ProbePrefix+"*")
+	probe, name, err := durable.CreateTemp(d.root, ProbePrefix)
 	if err != nil {
 		d.release()
 		return fmt.Errorf("could not write to directory %q: %w", d.path, err)
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	return errors.Join(probe.Close(), d.root.Remove(name))
 }
 
 // empty sees that nothing is in the directory, or removes debris.
 func (d *dir) empty(s *Set) error {
-	entries, err := os.ReadDir(d.path)
+	entries, err := entries(d.root)
 	if err != nil {
 		return fmt.Errorf("could not access directory %q: %w", d.path, err)
 	}
@@ -98,7 +103,7 @@ func (d *dir) empty(s *Set) error {
 		// Who made them was killed before there was anything else.
 		return d.removeContents("")
 	}
-	if s.Leftover == nil || !s.Leftover(d.path) {
+	if s.Leftover == nil || !s.Leftover(d.root) {
 		return &NotEmptyError{Path: d.path}
 	}
 	if err := d.removeContents(s.Spare); err != nil {
@@ -107,60 +112,63 @@ func (d *dir) empty(s *Set) error {
 	return nil
 }
 
+func entries(root *os.Root) ([]fs.DirEntry, error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.ReadDir(-1)
+	return list, errors.Join(err, f.Close())
+}
+
 // OnlyProbes tells whether a directory with these entries counts as empty.
 func OnlyProbes(entries []fs.DirEntry) bool {
 	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ProbePrefix) })
 }
 
 func (d *dir) removeContents(spare string) error {
-	entries, err := os.ReadDir(d.path)
-	for _, e := range entries {
-		if e.Name() == spare {
-			continue
+	list, err := entries(d.root)
+	for _, e := range list {
+		if e.Name() != spare {
+			err = errors.Join(err, d.root.RemoveAll(e.Name()))
 		}
-		err = errors.Join(err, os.RemoveAll(filepath.Join(d.path, e.Name())))
 	}
 	return err
 }
 
-// MakeAll makes path and what is missing above it, and returns the uppermost
-// directory that it made, "" if path was there.
-func MakeAll(path string, mode fs.FileMode) (made string, err error) {
-	err = makeOne(path, mode)
-	parent := filepath.Dir(path)
-	switch {
-	case err == nil:
-		return path, nil
-	case errors.Is(err, fs.ErrExist):
-		return "", nil
-	case !errors.Is(err, fs.ErrNotExist) || parent == path:
-		return "", err
+// Root is the open directory that was taken at path. It is the set's, which
+// closes it when it is released. What is made through it is in the directory that
+// was taken, also if another one, or a link, has the path by then.
+func (s *Set) Root(path string) *os.Root {
+	for _, d := range s.dirs {
+		if d.path == path {
+			return d.root
+		}
 	}
-	if _, statErr := os.Stat(parent); statErr == nil {
-		return "", err // the parent is there and yet nothing can be made in it, as in /proc
-	}
-	if made, err = MakeAll(parent, mode); err != nil {
-		return made, err
-	}
-	err = makeOne(path, mode)
-	if err == nil && made == "" {
-		made = path
-	}
-	return made, err
+	return nil
 }
 
-// makeOne makes one directory with exactly this mode, whatever the umask is.
-func makeOne(path string, mode fs.FileMode) error {
-	if err := os.Mkdir(path, mode); err != nil {
+// Open opens a directory that was taken, or one below. The caller closes it.
+func (s *Set) Open(path string) (*os.Root, error) {
+	for _, d := range s.dirs {
+		if d.root == nil {
+			continue
+		}
+		if below, err := filepath.Rel(d.path, path); err == nil && filepath.IsLocal(below) {
+			return d.root.OpenRoot(below)
+		}
+	}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+}
+
+// Sync makes the directories' contents durable, then their names. It is an error
+// if a directory's path leads to another one by now.
+func (s *Set) Sync(m durable.SyncMethod) error {
+	if err := s.inPlace(); err != nil {
 		return err
 	}
-	return os.Chmod(path, mode)
-}
-
-// Sync makes the directories' contents durable, then their names.
-func (s *Set) Sync(m durable.SyncMethod) error {
 	for _, d := range s.dirs {
-		if err := durable.SyncTree(d.path, m); err != nil {
+		if err := durable.SyncTree(d.root, m); err != nil {
 			return err
 		}
 	}
@@ -173,12 +181,30 @@ func (s *Set) Sync(m durable.SyncMethod) error {
 // SyncDirs is Sync for directories of which every file was synced by who wrote
 // it.
 func (s *Set) SyncDirs() error {
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	for _, d := range s.dirs {
-		if err := durable.SyncDirs(d.path); err != nil {
+		if err := durable.SyncDirs(d.root); err != nil {
 			return err
 		}
 	}
 	return s.SyncNames()
+}
+
+// inPlace tells whether the directories that were filled are those that will be
+// found at their paths.
+func (s *Set) inPlace() error {
+	for _, d := range s.dirs {
+		taken, err := d.root.Stat(".")
+		if err != nil {
+			return fmt.Errorf("could not access directory %q: %w", d.path, err)
+		}
+		if now, err := os.Stat(d.path); err != nil || !os.SameFile(taken, now) {
+			return fmt.Errorf("directory %q was replaced by another while it was filled", d.path)
+		}
+	}
+	return nil
 }
 
 // SyncNames makes the directories' own names durable.
@@ -217,16 +243,23 @@ func (s *Set) Remove(say func(string)) {
 
 func (d *dir) remove(say func(string)) {
 	defer d.release()
+	what := "removing contents of"
 	if d.made != "" {
-		say(fmt.Sprintf("removing %s directory %q", d.what, d.path))
-		if err := os.RemoveAll(d.made); err != nil {
-			say(fmt.Sprintf("failed to remove %s directory: %v", d.what, err))
-		}
+		what = "removing"
+	}
+	say(fmt.Sprintf("%s %s directory %q", what, d.what, d.path))
+	var err error
+	if d.root != nil {
+		err = d.removeContents("")
+	}
+	if err != nil {
+		say(fmt.Sprintf("failed to remove contents of %s directory: %v", d.what, err))
+	}
+	if d.made == "" || err != nil {
 		return
 	}
-	say(fmt.Sprintf("removing contents of %s directory %q", d.what, d.path))
-	if err := d.removeContents(""); err != nil {
-		say(fmt.Sprintf("failed to remove contents of %s directory: %v", d.what, err))
+	if err := os.RemoveAll(d.made); err != nil {
+		say(fmt.Sprintf("failed to remove %s directory: %v", d.what, err))
 	}
 }
 
@@ -246,6 +279,10 @@ func (s *Set) Release() {
 }
 
 func (d *dir) release() {
+	if d.root != nil {
+		d.root.Close()
+		d.root = nil
+	}
 	if d.lock != nil {
 		d.lock.Close()
 		d.lock = nil

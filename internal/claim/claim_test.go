@@ -68,7 +68,7 @@ func TestADirectoryThatHoldsSomethingIsNotTaken(t *testing.T) {
 func TestDebrisIsRemovedOnlyWhenItIsSaidToBeSome(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "debris"))
-	s := claim.Set{Leftover: func(path string) bool { return exists(filepath.Join(path, "debris")) }}
+	s := claim.Set{Leftover: func(dir *os.Root) bool { return exists(filepath.Join(dir.Name(), "debris")) }}
 	if err := s.Take("data", dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

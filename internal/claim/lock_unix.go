@@ -12,23 +12,17 @@ import (
 var errInUse = errors.New("another backup or restore is being written to it")
 
 // lockDirectory takes an advisory lock that goes with the process.
-func lockDirectory(path string) (*os.File, error) {
-	f, err := os.Open(path)
+func lockDirectory(dir *os.Root) (*os.File, error) {
+	f, err := dir.Open(".")
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.IsDir() {
-		err = unix.ENOTDIR
-	}
-	if err == nil {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case errors.Is(err, unix.EWOULDBLOCK):
-			err = errInUse
-		case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-			err = nil // a file system without locks; the work can be done without
-		}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = errInUse
+	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		err = nil // a file system without locks; the work can be done without
 	}
 	if err != nil {
 		f.Close()

@@ -11,14 +11,14 @@ import (
 // SyncfsSupported tells whether SyncTree knows Syncfs here.
 const SyncfsSupported = true
 
-func syncfs(root string) error {
-	f, err := os.Open(root)
+func syncfs(root *os.Root) error {
+	f, err := root.Open(".")
 	if err != nil {
-		return fmt.Errorf("could not open file %q: %w", root, err)
+		return fmt.Errorf("could not open file %q: %w", root.Name(), err)
 	}
 	err = unix.Syncfs(int(f.Fd()))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("could not synchronize file system for file %q: %w", root, err)
+		return fmt.Errorf("could not synchronize file system for file %q: %w", root.Name(), err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 // SyncfsSupported tells whether SyncTree knows Syncfs here.
 const SyncfsSupported = false
 
-func syncfs(string) error { return errors.ErrUnsupported }
+func syncfs(*os.Root) error { return errors.ErrUnsupported }
 
 // Datasync makes the contents of f durable.
 func Datasync(f *os.File) error { return f.Sync() }

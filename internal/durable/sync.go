@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 
@@ -27,7 +28,7 @@ const syncers = 8
 
 // SyncTree makes every file and directory at and below root durable. Symbolic
 // links are not followed: what they lead to is for the caller to name.
-func SyncTree(root string, m SyncMethod) error {
+func SyncTree(root *os.Root, m SyncMethod) error {
 	switch m {
 	case NoSync:
 		return nil
@@ -39,11 +40,15 @@ func SyncTree(root string, m SyncMethod) error {
 	}
 	g := new(errgroup.Group)
 	g.SetLimit(syncers)
-	err := walk(root, func(path string, d fs.DirEntry) error {
-		if d.Type().IsRegular() {
-			g.Go(func() error { return SyncFile(path) })
+	err := walk(root, func(dir *os.Root, e fs.DirEntry) error {
+		if !e.Type().IsRegular() {
+			return nil
 		}
-		return nil
+		f, err := openToSync(dir, e.Name())
+		if err == nil {
+			g.Go(func() error { return syncAndClose(f) })
+		}
+		return err
 	})
 	if err := errors.Join(err, g.Wait()); err != nil {
 		return err
@@ -54,10 +59,13 @@ func SyncTree(root string, m SyncMethod) error {
 
 // SyncDirs makes the directories at and below root durable, of which every file
 // already is.
-func SyncDirs(root string) error {
-	return walk(root, func(path string, d fs.DirEntry) error {
-		if d.IsDir() {
-			return SyncDir(path)
+func SyncDirs(root *os.Root) error {
+	if err := SyncDirIn(root, "."); err != nil {
+		return err
+	}
+	return walk(root, func(dir *os.Root, e fs.DirEntry) error {
+		if e.IsDir() {
+			return SyncDirIn(dir, e.Name())
 		}
 		return nil
 	})
@@ -65,30 +73,50 @@ func SyncDirs(root string) error {
 
 // startTreeWriteback begins writing every file, so that the syncs that follow
 // find the device busy with all of them and not with one at a time.
-func startTreeWriteback(root string) error {
+func startTreeWriteback(root *os.Root) error {
 	if !hasWriteback {
 		return nil
 	}
-	return walk(root, func(path string, d fs.DirEntry) error {
-		if !d.Type().IsRegular() {
+	return walk(root, func(dir *os.Root, e fs.DirEntry) error {
+		if !e.Type().IsRegular() {
 			return nil
 		}
-		f, err := os.Open(path)
+		f, err := dir.Open(e.Name())
 		if err != nil {
-			return err
+			return fmt.Errorf("could not open file %q: %w", filepath.Join(dir.Name(), e.Name()), err)
 		}
 		StartWriteback(f, 0, 0)
 		return f.Close()
 	})
 }
 
-func walk(root string, visit func(path string, d fs.DirEntry) error) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+// walk visits all entries below root. Each directory is opened from the one that
+// holds it, so that one which is swapped for a link meanwhile leads nowhere else.
+func walk(root *os.Root, visit func(dir *os.Root, e fs.DirEntry) error) error {
+	d, err := root.Open(".")
+	if err != nil {
+		return fmt.Errorf("could not open directory %q: %w", root.Name(), err)
+	}
+	entries, err := d.ReadDir(-1)
+	if err := errors.Join(err, d.Close()); err != nil {
+		return fmt.Errorf("could not read directory %q: %w", root.Name(), err)
+	}
+	for _, e := range entries {
+		if err := visit(root, e); err != nil {
 			return err
 		}
-		return visit(path, d)
-	})
+		if !e.IsDir() {
+			continue
+		}
+		below, err := root.OpenRoot(e.Name())
+		if err != nil {
+			return fmt.Errorf("could not open directory %q: %w", filepath.Join(root.Name(), e.Name()), err)
+		}
+		if err := errors.Join(walk(below, visit), below.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SyncFile makes the contents of the file at path durable.
@@ -100,23 +128,26 @@ func SyncFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("could not open file %q: %w", path, err)
 	}
-	err = f.Sync()
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("could not fsync file %q: %w", path, err)
-	}
-	return nil
+	return syncAndClose(f)
 }
 
-// Create makes a new file with exactly this mode, whatever the umask is.
-func Create(path string, mode fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return nil, fmt.Errorf("could not create file %q: %w", path, err)
+func openToSync(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = root.Open(name)
 	}
-	if err := f.Chmod(mode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return nil, errors.Join(fmt.Errorf("could not set permissions on file %q: %w", path, err), f.Close())
+	if err != nil {
+		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(root.Name(), name), err)
 	}
 	return f, nil
+}
+
+func syncAndClose(f *os.File) error {
+	err := f.Sync()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("could not fsync file %q: %w", f.Name(), err)
+	}
+	return nil
 }
 
 // SyncDir makes the entries of the directory at path durable. Windows has no
@@ -126,6 +157,20 @@ func SyncDir(path string) error {
 		return nil
 	}
 	f, err := os.Open(path)
+	return syncDir(f, path, err)
+}
+
+// SyncDirIn is SyncDir for a directory below root; "." is root itself.
+func SyncDirIn(root *os.Root, name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := root.Open(name)
+	return syncDir(f, filepath.Join(root.Name(), name), err)
+}
+
+// syncDir syncs and closes a directory that was opened, or not.
+func syncDir(f *os.File, path string, err error) error {
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", path, err)
 	}
@@ -139,20 +184,33 @@ func SyncDir(path string) error {
 	return nil
 }
 
-// Rename gives the file at oldpath its final name: contents first, then the
-// name, then the directory that holds both. When the directory cannot be synced
-// the file has its old name again: under the final one others would take it for
-// durable once a later sync succeeded, perhaps for nothing.
-func Rename(oldpath, newpath string) error {
-	if err := SyncFile(oldpath); err != nil {
+// Rename gives a file below root its final name: contents first, then the name,
+// then the directory that holds both. When the directory cannot be synced the file
+// has its old name again: under the final one others would take it for durable
+// once a later sync succeeded, perhaps for nothing.
+func Rename(root *os.Root, oldname, newname string) error {
+	f, err := openToSync(root, oldname)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(oldpath, newpath); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", oldpath, newpath, err)
+	if err := syncAndClose(f); err != nil {
+		return err
 	}
-	err := SyncDir(filepath.Dir(newpath))
-	if err != nil {
-		err = errors.Join(err, os.Rename(newpath, oldpath))
+	if err := root.Rename(oldname, newname); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", filepath.Join(root.Name(), oldname), filepath.Join(root.Name(), newname), reason(err))
+	}
+	if err := SyncDirIn(root, path.Dir(newname)); err != nil {
+		return errors.Join(err, root.Rename(newname, oldname))
+	}
+	return nil
+}
+
+// reason leaves out the names, which are relative to a directory that they do not
+// tell.
+func reason(err error) error {
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		return link.Err
 	}
 	return err
 }
