@@ -74,6 +74,7 @@ func (l *copyPerArchive) chunk() ([]byte, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
+	c.gotOn()
 	return p, nil
 }
 
@@ -140,6 +141,7 @@ func (l *singleCopy) chunk() ([]byte, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
+	c.gotOn()
 	return p, nil
 }
 
@@ -161,6 +163,9 @@ func (l *singleCopy) message() error {
 		return nil
 	}
 	body, err := c.wire.body()
+	if err == nil {
+		err = c.talked(len(body))
+	}
 	if err != nil {
 		return c.fail(err)
 	}

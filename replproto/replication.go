@@ -134,6 +134,12 @@ func (r *Replication) Receive() (Message, error) {
 		return nil, r.c.unexpected(typ, "START_REPLICATION")
 	}
 	body, err := r.c.wire.body()
+	if err == nil && r.asked() {
+		// What was on its way may still arrive, and no more than that.
+		err = r.c.talked(len(body))
+	} else {
+		r.c.gotOn()
+	}
 	if err != nil {
 		return nil, r.c.fail(err)
 	}
@@ -187,7 +193,7 @@ func (r *Replication) SendStatus(s Status) error {
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Stop asks the server to end the stream. What it sent before still arrives:
-// Receive until io.EOF.
+// Receive until io.EOF. A server that goes on for 64 MiB is a *ProtocolError.
 func (r *Replication) Stop() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -196,6 +202,13 @@ func (r *Replication) Stop() error {
 	}
 	r.stopped = true
 	return r.c.sendCopyDone()
+}
+
+// asked tells whether the server was asked to end the stream.
+func (r *Replication) asked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopped
 }
 
 // End reads how the stream ended, after Receive returned io.EOF. next is where
