@@ -210,6 +210,9 @@ func (c *Conn) next() (byte, error) {
 	if typ == 'd' {
 		size = 0
 	}
+	if size > maxTalk {
+		return 0, protocolErrorf("message of type %q claims a length of %d bytes", typ, size+4)
+	}
 	return typ, c.talked(headerSize + size)
 }
 
