@@ -63,6 +63,7 @@ type TimelineSwitch struct {
 // goroutine; SendStatus and Stop may be called from any.
 type Replication struct {
 	c       *Conn
+	ctx     context.Context // of the whole stream
 	data    XLogData
 	alive   Keepalive
 	done    bool // the server has ended the stream
@@ -97,7 +98,7 @@ func (c *Conn) StartReplication(ctx context.Context, o ReplicationOptions) (*Rep
 	if err != nil {
 		return nil, fmt.Errorf("could not send replication command %q: %w", name, err)
 	}
-	r := &Replication{c: c}
+	r := &Replication{c: c, ctx: ctx}
 	switch typ {
 	case 'W':
 		return r, nil
@@ -186,7 +187,16 @@ func (r *Replication) SendStatus(s Status) error {
 	if s.ReplyRequested {
 		b[33] = 1
 	}
-	return r.c.sendCopyData(b[:])
+	return r.interrupted(r.c.sendCopyData(b[:]))
+}
+
+// interrupted turns a write that was interrupted by the context into the context's
+// own reason: the server may have stopped to read.
+func (r *Replication) interrupted(err error) error {
+	if err != nil && r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	return err
 }
 
 // epoch is the zero of the protocol's clock, which counts microseconds.
@@ -201,7 +211,7 @@ func (r *Replication) Stop() error {
 		return nil
 	}
 	r.stopped = true
-	return r.c.sendCopyDone()
+	return r.interrupted(r.c.sendCopyDone())
 }
 
 // asked tells whether the server was asked to end the stream.
