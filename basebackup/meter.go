@@ -17,15 +17,18 @@ type meter struct {
 	manifest bool // what arrives now is the manifest, which no estimate covers
 }
 
+// most is as much as the server is believed, in bytes: one can compute with it.
+const most = 1 << 56
+
 // begin takes the estimate from the list of tablespaces.
 func (m *meter) begin(b *replproto.BaseBackup, reported bool) {
 	m.reported = reported
 	m.progress.Tablespaces = len(b.Tablespaces)
 	for _, t := range b.Tablespaces {
-		m.progress.Total += max(t.Size, 0)
+		m.progress.Total = min(m.progress.Total+max(t.Size, 0), most)
 	}
 	b.OnProgress = func(done int64) {
-		m.progress.Done = done
+		m.progress.Done = min(max(done, 0), most)
 		m.milestone()
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/replproto"
 	"github.com/pgbasin/pgbasin/tarstream"
 )
@@ -24,6 +26,9 @@ type receiver struct {
 	result     *Result
 	warn       func(string)
 	verified   bool // what came of it
+	// compression is what the server was asked for, "" for none.
+	compression string
+	needs       *needs
 }
 
 // run receives until the server has sent everything.
@@ -47,7 +52,18 @@ func (r *receiver) run() error {
 	}
 }
 
+// end compares what arrived with where the backup ended.
+func (r *receiver) end(stop lsn.LSN, timeline uint32) error {
+	if err := r.needs.wal(stop, timeline); err != nil || !r.verified {
+		return err
+	}
+	return r.check.checkRanges(manifest.WALRange{Timeline: r.b.Timeline, Start: r.b.Start}, manifest.WALRange{Timeline: timeline, End: stop})
+}
+
 func (r *receiver) archive(a *replproto.Archive) error {
+	if err := r.checkName(a); err != nil {
+		return err
+	}
 	before := r.meter.received
 	if r.d == nil {
 		// The server stores the backup by itself; only its reports arrive.
@@ -69,6 +85,23 @@ func (r *receiver) archive(a *replproto.Archive) error {
 		return err
 	}
 	r.done(a, out.path, before)
+	return nil
+}
+
+// checkName sees that an archive comes as it was asked for. The layers behind
+// rely on what its name says.
+func (r *receiver) checkName(a *replproto.Archive) error {
+	want := replproto.ArchiveName(a.Tablespace.OID)
+	if r.compression != "" {
+		algorithm, err := codec.ParseAlgorithm(r.compression)
+		if err != nil {
+			return nil // one that only the server knows
+		}
+		want += algorithm.Suffix()
+	}
+	if a.Name != want {
+		return fmt.Errorf("server sent archive %q instead of %q", a.Name, want)
+	}
 	return nil
 }
 
@@ -96,21 +129,31 @@ func (r *receiver) pass(a *replproto.Archive, out stream) error {
 	if r.increments != nil {
 		checked = tarstream.Tee(checked, r.increments.visitor(prefix))
 	}
+	if a.Tablespace.OID == 0 {
+		checked = tarstream.Tee(checked, r.needs)
+	}
 
+	var err error
 	switch {
 	case !known:
 		r.verify = false
 		r.warn(fmt.Sprintf("archive %q is compressed in an unknown way and cannot be verified on arrival", a.Name))
 		return r.copy(out.raw, a)
 	case algorithm == codec.None:
-		return r.parse(a, tee(checked, out.visitor), out.raw)
+		err = r.parse(a, tee(checked, out.visitor), out.raw)
 	case out.visitor != nil:
-		return archiveError(a, decompress(tarstream.NewParser(tee(checked, out.visitor)), r.meter.reader(a), algorithm))
+		err = archiveError(a, decompress(tarstream.NewParser(tee(checked, out.visitor)), r.meter.reader(a), algorithm))
 	case !r.verify:
 		return r.copy(out.raw, a)
 	default:
-		return r.parseCompressed(a, algorithm, checked, out.raw)
+		err = r.parseCompressed(a, algorithm, checked, out.raw)
 	}
+	if err == nil && a.Tablespace.OID == 0 {
+		if err = r.needs.archive(); err != nil {
+			err = fmt.Errorf("archive %s: %w", a.Name, err)
+		}
+	}
+	return err
 }
 
 // parse takes an archive apart as it comes; raw, if not nil, gets the same
@@ -177,6 +220,9 @@ func (r *receiver) manifest(a *replproto.Archive) error {
 		return err
 	}
 	defer out.Close()
+	if files := r.check.Files(); files > 0 {
+		out = &bounded{out, manifestBase + files*manifestEach}
+	}
 	if !r.verify {
 		if err := r.copy(out, a); err != nil {
 			return err
@@ -194,6 +240,27 @@ func (r *receiver) manifest(a *replproto.Archive) error {
 	}
 	r.verified = true
 	return out.Close()
+}
+
+// What a manifest can need, in bytes: its WAL ranges, and for a file a path of 255
+// bytes with an escape for each, and some 200 for the rest.
+const (
+	manifestBase = 8 << 20
+	manifestEach = 2 << 10
+)
+
+// bounded takes no more bytes of a manifest than the files that came can need. A
+// server that goes on would otherwise be listened to until the disk is full.
+type bounded struct {
+	io.WriteCloser
+	left int64
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, errors.New("the backup manifest is larger than the files that it can list need")
+	}
+	return b.WriteCloser.Write(p)
 }
 
 func tee(first, second tarstream.Visitor) tarstream.Visitor {

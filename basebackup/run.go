@@ -180,6 +180,7 @@ func (b *backup) transfer(ctx context.Context) error {
 	r := &receiver{
 		b: bb, d: b.d, check: b.check, increments: b.increments, verify: b.verifies(),
 		meter: &b.meter, result: b.result, warn: observer.warning,
+		compression: b.o.ServerCompression, needs: newNeeds(&b.s, b.o.WAL == WALFetch, bb.Start),
 	}
 	if err := r.run(); err != nil {
 		return err
@@ -189,6 +190,9 @@ func (b *backup) transfer(ctx context.Context) error {
 	corrupt := replproto.HasCode(err, replproto.CodeDataCorrupted)
 	if err != nil && !corrupt {
 		return err
+	}
+	if endErr := r.end(stop, timeline); endErr != nil {
+		return errors.Join(err, endErr)
 	}
 	b.result.Stop, b.result.StopTimeline = stop, timeline
 	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.Files(), r.verified

@@ -3,6 +3,7 @@ package basebackup
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pgbasin/pgbasin/manifest"
 )
@@ -14,6 +15,7 @@ type checker struct {
 	ledger *manifest.Ledger // nil without a manifest to come
 	// systemID is the server's, which a manifest of format 2 repeats.
 	systemID uint64
+	ranges   []manifest.WALRange // that the manifest lists
 }
 
 // newChecker makes a checker for a manifest with the given checksums; without
@@ -42,6 +44,20 @@ func (c *checker) verify(r io.Reader) error {
 	}
 	if id := m.SystemIdentifier(); id != 0 && id != c.systemID {
 		return fmt.Errorf("manifest system identifier is %d, but the server's is %d", id, c.systemID)
+	}
+	c.ranges = m.WALRanges()
+	return nil
+}
+
+// checkRanges compares the manifest's WAL with where the backup began and ended:
+// verifying and combining backups go by the manifest. On a standby there can be
+// several timelines between the two.
+func (c *checker) checkRanges(first, last manifest.WALRange) error {
+	begins := slices.ContainsFunc(c.ranges, func(r manifest.WALRange) bool { return r.Timeline == first.Timeline && r.Start == first.Start })
+	ends := slices.ContainsFunc(c.ranges, func(r manifest.WALRange) bool { return r.Timeline == last.Timeline && r.End == last.End })
+	if !begins || !ends {
+		return fmt.Errorf("manifest does not list the WAL from %s on timeline %d to %s on timeline %d, which the backup needs",
+			first.Start, first.Timeline, last.End, last.Timeline)
 	}
 	return nil
 }

@@ -89,7 +89,10 @@ func (c *Conn) BaseBackup(ctx context.Context, o BaseBackupOptions) (*BaseBackup
 		return nil, fmt.Errorf("could not initiate base backup: %w", err)
 	}
 	b := &BaseBackup{c: c, Timeline: timeline}
-	if b.Start, err = parsePosition(rows, &b.Timeline); err != nil {
+	if b.Start, err = parsePosition(rows, &b.Timeline); err == nil && b.Start == 0 {
+		err = errors.New("the backup cannot begin at 0/0")
+	}
+	if err != nil {
 		return nil, c.fail(fmt.Errorf("server returned unexpected response to BASE_BACKUP command: %w", err))
 	}
 	if rows, err = c.resultSet(name); err != nil {
@@ -99,7 +102,7 @@ func (c *Conn) BaseBackup(ctx context.Context, o BaseBackupOptions) (*BaseBackup
 		return nil, c.fail(fmt.Errorf("could not get backup header: %w", err))
 	}
 	if c.version >= v15 {
-		b.stream = &singleCopy{b: b}
+		b.stream = &singleCopy{b: b, asked: o.Manifest}
 	} else {
 		b.stream = &copyPerArchive{b: b, manifest: o.Manifest}
 	}
@@ -142,7 +145,11 @@ func (b *BaseBackup) Finish() (stop lsn.LSN, timeline uint32, err error) {
 		return 0, 0, fmt.Errorf("backup failed: %w", err)
 	}
 	timeline = b.Timeline
-	if stop, err = parsePosition(rows, &timeline); err != nil {
+	stop, err = parsePosition(rows, &timeline)
+	if err == nil && (stop < b.Start || timeline < b.Timeline) {
+		err = fmt.Errorf("it ends at %s on timeline %d, before it began at %s on timeline %d", stop, timeline, b.Start, b.Timeline)
+	}
+	if err != nil {
 		return 0, 0, b.c.fail(fmt.Errorf("no write-ahead log end position returned from server: %w", err))
 	}
 	if err := b.c.ready(name); err != nil {
@@ -221,6 +228,7 @@ func parseTablespaces(rows []row) ([]Tablespace, error) {
 		return nil, errors.New("no data returned from server")
 	}
 	list := make([]Tablespace, len(rows))
+	listed := make(map[uint32]bool, len(rows))
 	for i, r := range rows {
 		if len(r) < 3 {
 			return nil, shape(rows[i:i+1], 3)
@@ -233,6 +241,10 @@ func parseTablespaces(rows []row) ([]Tablespace, error) {
 			}
 			t.OID, t.Location = uint32(oid), r.text(1)
 		}
+		if listed[t.OID] {
+			return nil, fmt.Errorf("tablespace %d is listed twice", t.OID)
+		}
+		listed[t.OID] = true
 		t.Size = -1
 		if !r.null(2) {
 			kB, err := strconv.ParseInt(r.text(2), 10, 64)
@@ -241,6 +253,9 @@ func parseTablespaces(rows []row) ([]Tablespace, error) {
 			}
 			t.Size = kB << 10
 		}
+	}
+	if !listed[0] {
+		return nil, errors.New("the data directory is not listed")
 	}
 	return list, nil
 }

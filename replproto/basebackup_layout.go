@@ -74,6 +74,7 @@ func (l *copyPerArchive) chunk() ([]byte, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
+	c.gotOn()
 	return p, nil
 }
 
@@ -85,6 +86,7 @@ type singleCopy struct {
 	done     bool                 // CopyDone has come
 	pending  *Archive             // its announcement ended the archive before
 	seen     map[*Tablespace]bool // whose archives have come
+	asked    bool                 // for a manifest
 	manifest bool                 // it has come; nothing may follow
 }
 
@@ -109,6 +111,9 @@ func (l *singleCopy) next() (*Archive, error) {
 		// CopyDone: every archive must have come.
 		if len(l.seen) != len(l.b.Tablespaces) {
 			return nil, c.fail(protocolErrorf("server sent %d archives for %d tablespaces", len(l.seen), len(l.b.Tablespaces)))
+		}
+		if l.asked && !l.manifest {
+			return nil, c.fail(protocolErrorf("server sent no backup manifest"))
 		}
 		return nil, io.EOF
 	}
@@ -140,6 +145,7 @@ func (l *singleCopy) chunk() ([]byte, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
+	c.gotOn()
 	return p, nil
 }
 
@@ -161,6 +167,9 @@ func (l *singleCopy) message() error {
 		return nil
 	}
 	body, err := c.wire.body()
+	if err == nil {
+		err = c.talked(len(body))
+	}
 	if err != nil {
 		return c.fail(err)
 	}
@@ -173,6 +182,9 @@ func (l *singleCopy) message() error {
 		}
 	case 'm':
 		if len(body) == 0 {
+			if !l.asked {
+				return c.fail(protocolErrorf("server sent a backup manifest that was not asked for"))
+			}
 			if l.manifest {
 				return c.fail(protocolErrorf("server sent a second backup manifest"))
 			}

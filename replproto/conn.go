@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type Conn struct {
 	broken error
 	ctx    context.Context // of the command under way; nil between commands
 	unhook func() bool     // stops watching ctx
+	name   string          // of that command, or the last one
+	talk   int             // bytes that came since its answer last got on
 
 	sendMu  sync.Mutex
 	sendBuf []byte
@@ -53,7 +56,7 @@ func (c *Conn) ServerVersion() Version { return c.version }
 func (c *Conn) ServerVersionString() string { return c.params["server_version"] }
 
 // Parameter is the last value that the server reported for one of its
-// reportable settings, "" if it did not.
+// reportable settings, "" if it did not. Values of more than 16 KiB are not kept.
 func (c *Conn) Parameter(name string) string { return c.params[name] }
 
 // PID is the process id of the server's process at the other end.
@@ -88,7 +91,7 @@ func (c *Conn) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	c.ctx = ctx
+	c.ctx, c.talk = ctx, 0
 	c.unhook = context.AfterFunc(ctx, func() { c.wire.nc.SetDeadline(time.Unix(1, 0)) })
 	return nil
 }
@@ -119,6 +122,7 @@ func (c *Conn) fail(err error) error {
 
 // query sends a command by the simple query protocol.
 func (c *Conn) query(sql string) error {
+	c.name, _, _ = strings.Cut(sql, " ")
 	b := make([]byte, 0, headerSize+len(sql)+1)
 	b = append(b, 'Q')
 	b = binary.BigEndian.AppendUint32(b, uint32(4+len(sql)+1))
@@ -164,7 +168,7 @@ func sendError(err error) error {
 // server is ready for the next command again, or has closed the connection.
 func (c *Conn) receive() (byte, error) {
 	for {
-		typ, _, err := c.wire.next()
+		typ, err := c.next()
 		if err != nil {
 			return 0, c.fail(err)
 		}
@@ -177,12 +181,12 @@ func (c *Conn) receive() (byte, error) {
 			switch typ {
 			case 'N':
 				if c.notice != nil {
-					c.notice(&Notice{parseFields(body)})
+					c.notice(newNotice(body))
 				}
 			case 'S':
 				c.setParameter(body)
 			case 'E':
-				return 0, c.serverError(&ServerError{parseFields(body)})
+				return 0, c.serverError(newServerError(body))
 			}
 		default:
 			return typ, nil
@@ -190,12 +194,49 @@ func (c *Conn) receive() (byte, error) {
 	}
 }
 
+// maxTalk bounds what a server may send, in bytes, without getting on with its
+// answer: notices, changed settings, empty pieces of a COPY, WAL after it was asked
+// to stop. A real one sends some lines, or what its socket still held. One that says
+// nothing is waited for, as long as the command's context lets it.
+const maxTalk = 64 << 20
+
+// next reads the header of the next message. Of CopyData only the header counts as
+// talk: who takes the content knows whether it gets the answer on.
+func (c *Conn) next() (byte, error) {
+	typ, size, err := c.wire.next()
+	if err != nil {
+		return 0, err
+	}
+	if typ == 'd' {
+		size = 0
+	}
+	if size > maxTalk {
+		return 0, protocolErrorf("message of type %q claims a length of %d bytes", typ, size+4)
+	}
+	return typ, c.talked(headerSize + size)
+}
+
+// talked notes bytes that do not get the answer on.
+func (c *Conn) talked(n int) error {
+	if c.talk += n; c.talk > maxTalk {
+		return protocolErrorf("server sent more than %d bytes without getting on with its answer to %s", maxTalk, c.name)
+	}
+	return nil
+}
+
+// gotOn notes that the answer to the command has got on.
+func (c *Conn) gotOn() { c.talk = 0 }
+
+// Bounds on the settings that are kept: a server reports a fixed, small set.
+const (
+	maxParameters = 256
+	maxParameter  = 16 << 10 // bytes of name and value
+)
+
 func (c *Conn) setParameter(body []byte) {
 	name, rest, ok := cutString(body)
 	value, _, ok2 := cutString(rest)
-	// A server reports a fixed, small set of settings; the bound keeps a
-	// hostile one from filling the memory.
-	if _, known := c.params[name]; ok && ok2 && (known || len(c.params) < 256) {
+	if _, known := c.params[name]; ok && ok2 && len(body) <= maxParameter && (known || len(c.params) < maxParameters) {
 		c.params[name] = value
 	}
 }
@@ -206,7 +247,7 @@ func (c *Conn) serverError(se *ServerError) error {
 		return c.fail(se)
 	}
 	for {
-		typ, _, err := c.wire.next()
+		typ, err := c.next()
 		if err != nil {
 			if c.ctx != nil && c.ctx.Err() != nil {
 				return c.fail(err)

@@ -11,11 +11,12 @@ import (
 	"github.com/pgbasin/pgbasin/conninfo"
 )
 
-// Bounds on messages before the server is ready. The first two are libpq's.
+// Bounds on what comes before the server is ready, in bytes. The first two are
+// libpq's; the last is for a message as well as for all of them.
 const (
-	maxAuthMessage    = 2000
-	maxErrorMessage   = 30000
-	maxStartupMessage = 1 << 20
+	maxAuthMessage  = 2000
+	maxErrorMessage = 30000
+	maxStartup      = 1 << 20
 )
 
 // Authentication requests (protocol section "Message Formats").
@@ -44,6 +45,7 @@ type gate struct {
 	notice   func(*Notice)
 	pending  []byte // of the current message, to be delivered
 	left     int    // bytes of it still to be read from r
+	total    int    // bytes of all messages so far
 	deliver  bool   // the gate is open: everything passes
 	authed   bool   // AuthenticationOk has passed
 	finished bool   // an authentication exchange took place
@@ -115,7 +117,7 @@ func (g *gate) next() error {
 		return fmt.Errorf("expected authentication request from server, but received %q", typ)
 	}
 
-	limit, complaint := uint32(maxStartupMessage), "received an oversized message from the server"
+	limit, complaint := uint32(maxStartup), "received an oversized message from the server"
 	switch typ {
 	case 'R':
 		limit, complaint = maxAuthMessage, "received invalid authentication request"
@@ -132,6 +134,9 @@ func (g *gate) next() error {
 		return errors.New(complaint)
 	}
 	size := int(length) - 4
+	if g.total += headerSize + size; g.total > maxStartup {
+		return fmt.Errorf("server sent more than %d bytes before it was ready for a command", maxStartup)
+	}
 	if typ != 'R' && typ != 'E' && typ != 'N' {
 		g.pending, g.left = header, size
 		g.deliver = typ == 'Z'
@@ -150,10 +155,10 @@ func (g *gate) next() error {
 			return err
 		}
 	case 'E':
-		g.serverError = &ServerError{parseFields(body)}
+		g.serverError = newServerError(body)
 	case 'N':
 		if g.notice != nil {
-			g.notice(&Notice{parseFields(body)})
+			g.notice(newNotice(body))
 		}
 	}
 	g.pending = message

@@ -1,6 +1,7 @@
 package replproto
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,7 +34,7 @@ func (f *Fields) String() string {
 	var b strings.Builder
 	b.WriteString(f.Severity)
 	b.WriteString(":  ")
-	b.WriteString(f.Message)
+	b.WriteString(cmp.Or(f.Message, "(without a message)"))
 	for _, line := range []struct{ name, text string }{
 		{"DETAIL", f.Detail}, {"HINT", f.Hint}, {"CONTEXT", f.Context},
 	} {
@@ -48,8 +49,20 @@ func (f *Fields) String() string {
 // a page checksum, a remark about WAL archiving.
 type Notice struct{ Fields }
 
+func newNotice(body []byte) *Notice {
+	f := parseFields(body)
+	f.Severity = cmp.Or(f.Severity, "NOTICE")
+	return &Notice{f}
+}
+
 // ServerError is an error that the server reported.
 type ServerError struct{ Fields }
+
+func newServerError(body []byte) *ServerError {
+	f := parseFields(body)
+	f.Severity = cmp.Or(f.Severity, "ERROR")
+	return &ServerError{f}
+}
 
 func (e *ServerError) Error() string { return e.String() }
 

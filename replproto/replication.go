@@ -63,6 +63,7 @@ type TimelineSwitch struct {
 // goroutine; SendStatus and Stop may be called from any.
 type Replication struct {
 	c       *Conn
+	ctx     context.Context // of the whole stream
 	data    XLogData
 	alive   Keepalive
 	done    bool // the server has ended the stream
@@ -97,7 +98,7 @@ func (c *Conn) StartReplication(ctx context.Context, o ReplicationOptions) (*Rep
 	if err != nil {
 		return nil, fmt.Errorf("could not send replication command %q: %w", name, err)
 	}
-	r := &Replication{c: c}
+	r := &Replication{c: c, ctx: ctx}
 	switch typ {
 	case 'W':
 		return r, nil
@@ -134,6 +135,12 @@ func (r *Replication) Receive() (Message, error) {
 		return nil, r.c.unexpected(typ, "START_REPLICATION")
 	}
 	body, err := r.c.wire.body()
+	if err == nil && r.asked() {
+		// What was on its way may still arrive, and no more than that.
+		err = r.c.talked(len(body))
+	} else {
+		r.c.gotOn()
+	}
 	if err != nil {
 		return nil, r.c.fail(err)
 	}
@@ -180,14 +187,23 @@ func (r *Replication) SendStatus(s Status) error {
 	if s.ReplyRequested {
 		b[33] = 1
 	}
-	return r.c.sendCopyData(b[:])
+	return r.interrupted(r.c.sendCopyData(b[:]))
+}
+
+// interrupted turns a write that was interrupted by the context into the context's
+// own reason: the server may have stopped to read.
+func (r *Replication) interrupted(err error) error {
+	if err != nil && r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	return err
 }
 
 // epoch is the zero of the protocol's clock, which counts microseconds.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Stop asks the server to end the stream. What it sent before still arrives:
-// Receive until io.EOF.
+// Receive until io.EOF. A server that goes on for 64 MiB is a *ProtocolError.
 func (r *Replication) Stop() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -195,7 +211,14 @@ func (r *Replication) Stop() error {
 		return nil
 	}
 	r.stopped = true
-	return r.c.sendCopyDone()
+	return r.interrupted(r.c.sendCopyDone())
+}
+
+// asked tells whether the server was asked to end the stream.
+func (r *Replication) asked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopped
 }
 
 // End reads how the stream ended, after Receive returned io.EOF. next is where

@@ -5,12 +5,19 @@ import (
 	"encoding/binary"
 )
 
-// maxResult bounds the rows of one result set that are held in memory, in
-// bytes; the largest is BASE_BACKUP's list of tablespaces, some 100 bytes each.
+// maxResult bounds the memory of the rows of one result set, in bytes; the
+// largest is BASE_BACKUP's list of tablespaces, some 300 bytes each.
 const maxResult = 16 << 20
 
 // row is one DataRow in text form; a nil field is NULL.
 type row [][]byte
+
+// memory is what a row from a body of so many bytes takes in a list of rows, about.
+// Rows without fields are not free.
+func (r row) memory(body int) int {
+	const each, field = 64, 40
+	return each + field*len(r) + body
+}
 
 func (r row) text(i int) string {
 	if i < len(r) {
@@ -55,12 +62,12 @@ func (c *Conn) resultSet(name string) ([]row, error) {
 			if err != nil {
 				return nil, c.fail(err)
 			}
-			if size += len(body); size > maxResult {
-				return nil, c.fail(protocolErrorf("the answer to %s exceeds %d bytes", name, maxResult))
-			}
 			r, ok := parseRow(body)
 			if !ok {
 				return nil, c.fail(protocolErrorf("malformed row in the answer to %s", name))
+			}
+			if size += r.memory(len(body)); size > maxResult {
+				return nil, c.fail(protocolErrorf("the answer to %s exceeds %d bytes", name, maxResult))
 			}
 			rows = append(rows, r)
 		default:

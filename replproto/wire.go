@@ -26,8 +26,9 @@ const (
 type wire struct {
 	nc   net.Conn
 	buf  []byte
-	r, w int // buf[r:w] is received and not yet consumed
-	left int // bytes of the current message's body not yet consumed
+	r, w int  // buf[r:w] is received and not yet consumed
+	typ  byte // of the current message
+	left int  // bytes of its body not yet consumed
 }
 
 func newWire(nc net.Conn) *wire { return &wire{nc: nc, buf: make([]byte, receiveBuffer)} }
@@ -42,6 +43,7 @@ func (w *wire) next() (typ byte, size int, err error) {
 		return 0, 0, err
 	}
 	typ = w.buf[w.r]
+	w.typ = typ
 	length := binary.BigEndian.Uint32(w.buf[w.r+1:])
 	w.r += headerSize
 	if length < 4 || length > 1<<31-1 {
@@ -82,7 +84,7 @@ func (w *wire) chunk() ([]byte, error) {
 // body returns what is left of the current message in one piece.
 func (w *wire) body() ([]byte, error) {
 	if w.left > maxMessage {
-		return nil, protocolErrorf("message of %d bytes, expected at most %d", w.left, maxMessage)
+		return nil, protocolErrorf("message of type %q has %d bytes, expected at most %d", w.typ, w.left, maxMessage)
 	}
 	if err := w.fill(w.left); err != nil {
 		return nil, err

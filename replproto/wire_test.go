@@ -7,6 +7,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/pgbasin/pgbasin/internal/peak"
 )
 
 // script is the server's side of a connection that gives its bytes in pieces.
@@ -142,6 +144,66 @@ func (e *endless) Read(p []byte) (int, error) {
 	e.at = (e.at + n) % len(e.one)
 	return n, nil
 }
+
+// prefixed sends some bytes and then zeroes, as many as are read.
+type prefixed struct {
+	script
+	most int // bytes for one Read
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.b) > 0 {
+		return p.script.Read(b)
+	}
+	n := min(len(b), p.most)
+	clear(b[:n])
+	return n, nil
+}
+
+// A message may be as long as its length field lets it; it is passed on as it comes.
+func TestAMessageOfTwoGigabytesTakesNoMoreMemoryThanAnother(t *testing.T) {
+	const start = "T\x00\x00\x00\x06\x00\x00D\x00\x00\x00\x15\x00\x02\x00\x00\x00\x060/3000\x00\x00\x00\x011C\x00\x00\x00\x05\x00"
+	const spaces = "T\x00\x00\x00\x06\x00\x00D\x00\x00\x00\x13\x00\x03\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x011C\x00\x00\x00\x05\x00"
+	const copyOut, huge = "H\x00\x00\x00\x07\x00\x00\x00", "d\x7f\xff\xff\xff"
+	for _, l := range []struct {
+		version  Version
+		messages string
+	}{
+		{v13, copyOut + huge},
+		{v15, copyOut + "d\x00\x00\x00\x0fnbase.tar\x00\x00" + huge + "d"},
+	} {
+		for _, most := range []int{1 << 20, 3000} {
+			var got int64
+			memory := peak.Heap(func() {
+				c := &Conn{wire: newWire(&prefixed{script{b: []byte(start + spaces + l.messages)}, most}), version: l.version, params: map[string]string{}}
+				b, err := c.BaseBackup(t.Context(), BaseBackupOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				a, err := b.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := io.Copy(writerFunc(func(p []byte) (int, error) {
+					if got += int64(len(p)); got > 1<<31-100 {
+						return 0, io.ErrClosedPipe // what follows the message is none
+					}
+					return len(p), nil
+				}), a)
+				if !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("%v: %d bytes, %v", l.version, n, err)
+				}
+			})
+			if got < 1<<31-100 || memory > 16<<20 {
+				t.Errorf("%v: %d bytes took %d MiB", l.version, got, memory>>20)
+			}
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func BenchmarkReceiveCopyData(b *testing.B) {
 	one := append([]byte{'d', 0, 0, 0x80, 4}, make([]byte, 32768)...)

@@ -362,13 +362,9 @@ func (a *Archiver) branch(ctx context.Context, conn *replproto.Conn, pos *Positi
 		// will be reached next time.
 		return fmt.Errorf("starting timeline %d is not present in the server", pos.Timeline)
 	}
-	_, content, err := conn.TimelineHistory(ctx, server)
+	_, ancestors, err := history(ctx, conn, server)
 	if err != nil {
 		return err
-	}
-	ancestors, err := wal.ParseHistory(content)
-	if err != nil {
-		return fmt.Errorf("could not read the history of timeline %d: %w", server, err)
 	}
 	for i, t := range ancestors {
 		if t.Timeline != pos.Timeline {

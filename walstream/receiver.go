@@ -92,12 +92,13 @@ type Receiver struct {
 	status    reporter
 
 	// The rest is for the goroutine of Run.
-	pos      lsn.LSN // end of what was received
-	open     bool    // a segment is open in the sink
-	name     string  // of that segment, or the last one
-	start    lsn.LSN // of the same
-	buf      []byte  // the end of what was received and is not yet in the sink
-	unsynced bool    // something was written since the last sync on this goroutine
+	pos      lsn.LSN      // end of what was received
+	branch   wal.Ancestor // where the server said that the last timeline ended
+	open     bool         // a segment is open in the sink
+	name     string       // of that segment, or the last one
+	start    lsn.LSN      // of the same
+	buf      []byte       // the end of what was received and is not yet in the sink
+	unsynced bool         // something was written since the last sync on this goroutine
 	sync     backgroundSync
 	cancel   context.CancelCauseFunc
 	sinkErr  bool // the error that ended the stream is the sink's

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/replproto"
@@ -145,6 +146,9 @@ func (r *Receiver) takeUp() error {
 func (r *Receiver) data(x *replproto.XLogData, more bool) error {
 	if x.Start != r.pos {
 		return r.misplaced(x.Start)
+	}
+	if uint64(len(x.Data)) > math.MaxUint64-uint64(x.Start) {
+		return fmt.Errorf("got %d bytes of WAL data at %s, beyond the last position there is", len(x.Data), x.Start)
 	}
 	p := x.Data
 	for len(p) > 0 {

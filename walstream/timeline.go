@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pgbasin/pgbasin/replproto"
 	"github.com/pgbasin/pgbasin/wal"
@@ -39,17 +40,39 @@ func (r *Receiver) fetchHistory(ctx context.Context) error {
 	if have, err := r.o.Sink.Exists(want); have || err != nil {
 		return err
 	}
-	name, content, err := r.o.Conn.TimelineHistory(ctx, timeline)
+	content, ancestors, err := history(ctx, r.o.Conn, timeline)
 	if err != nil {
 		return err
 	}
-	if name != want {
-		return fmt.Errorf("server reported unexpected history file name for timeline %d: %q", timeline, name)
+	if b := r.branch; b != (wal.Ancestor{}) && !slices.Contains(ancestors, b) {
+		return fmt.Errorf("server ended timeline %d at %s, but its history of timeline %d does not say so", b.Timeline, b.End, timeline)
 	}
 	if err := r.o.Sink.WriteFile(want, content); err != nil {
 		return fmt.Errorf("could not write timeline history file %q: %w", want, err)
 	}
 	return r.markDone(want)
+}
+
+// history fetches the history of a timeline, and refuses what no server could start
+// on (readTimeLineHistory in the server's timeline.c) and what names no ancestor.
+func history(ctx context.Context, conn *replproto.Conn, timeline uint32) (content []byte, ancestors []wal.Ancestor, err error) {
+	name, content, err := conn.TimelineHistory(ctx, timeline)
+	if err != nil {
+		return nil, nil, err
+	}
+	if want := wal.HistoryName(timeline); name != want {
+		return nil, nil, fmt.Errorf("server reported unexpected history file name for timeline %d: %q", timeline, name)
+	}
+	ancestors, err = wal.ParseHistory(content)
+	if err == nil && len(ancestors) == 0 {
+		err = errors.New("it names no timeline that it comes from")
+	} else if err == nil && ancestors[len(ancestors)-1].Timeline >= timeline {
+		err = fmt.Errorf("it comes from timeline %d", ancestors[len(ancestors)-1].Timeline)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("could not read the history of timeline %d that the server sent: %w", timeline, err)
+	}
+	return content, ancestors, nil
 }
 
 // markDone stores an archive status file, if that was asked for.
@@ -71,6 +94,9 @@ func (r *Receiver) endOfTimeline(next *replproto.TimelineSwitch) error {
 	if next.Timeline <= timeline {
 		return fmt.Errorf("server reported unexpected next timeline %d, following timeline %d", next.Timeline, timeline)
 	}
+	if next.Start == 0 {
+		return fmt.Errorf("server reported that timeline %d ended at %s", timeline, next.Start)
+	}
 	// It can be less: the server may have sent the beginning of a record that
 	// never got its end.
 	if next.Start > r.pos {
@@ -86,6 +112,7 @@ func (r *Receiver) follow(next *replproto.TimelineSwitch) {
 	if f := r.o.Observer.TimelineSwitched; f != nil {
 		f(next.Timeline, next.Start)
 	}
+	r.branch = wal.Ancestor{Timeline: r.timeline.Load(), End: next.Start}
 	size := r.o.SegmentSize
 	r.pos = wal.SegmentStart(wal.SegmentNumber(next.Start, size), size)
 	r.timeline.Store(next.Timeline)

@@ -86,6 +86,23 @@ func Forever(messages ...Message) Message {
 	}}
 }
 
+// Generate sends what next returns, until that has no more: for what is not to be
+// held in memory.
+func Generate(next func() (m Message, ok bool)) Message {
+	return Message{what: "Generate", do: func(c *Conn) error {
+		for {
+			m, ok := next()
+			if !ok {
+				return nil
+			}
+			if err := c.Send(m); err != nil {
+				c.idle.Store(true)
+				return ended(err)
+			}
+		}
+	}}
+}
+
 // Column describes a result column. OID and Len are what the server says of
 // its type; results of replication commands are in text format always.
 type Column struct {

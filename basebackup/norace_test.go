@@ -1,0 +1,5 @@
+//go:build !race
+
+package basebackup_test
+
+const slowdown = 1
