@@ -98,6 +98,9 @@ func (f *Fault) Struck(t testing.TB) {
 	}
 }
 
+// Happened is closed when the fault has happened.
+func (f *Fault) Happened() <-chan struct{} { return f.struck }
+
 // HasStruck tells whether it has happened.
 func (f *Fault) HasStruck() bool {
 	select {
