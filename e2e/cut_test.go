@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/faultproxy"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -23,13 +23,13 @@ func TestCutConnections(t *testing.T) {
 		for _, format := range []string{"-Fp", "-Ft"} {
 			t.Run(format, func(t *testing.T) {
 				// A backup through a proxy of its own, and the proxy.
-				backup := func(t *testing.T, dir string, prepare func(*pgfake.Proxy)) (outcome, *pgfake.Proxy) {
-					proxy := pgfake.NewProxy(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
+				backup := func(t *testing.T, dir string, prepare func(*faultproxy.Proxy)) (outcome, *faultproxy.Proxy) {
+					proxy := faultproxy.New(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
 					prepare(proxy)
 					return run(t, pgbasin, "backup", "-D", dir, "-cfast", "-N", format,
 						"-h", proxy.Host(), "-p", strconv.Itoa(proxy.Port()), "-U", "postgres"), proxy
 				}
-				o, proxy := backup(t, filepath.Join(pgtest.TempDir(t), "whole"), func(*pgfake.Proxy) {})
+				o, proxy := backup(t, filepath.Join(pgtest.TempDir(t), "whole"), func(*faultproxy.Proxy) {})
 				o.quiet(t)
 				traffic := proxy.Traffic()
 				if len(traffic) != 2 {
@@ -50,10 +50,10 @@ func TestCutConnections(t *testing.T) {
 					{"after the manifest", 0, base - 60},
 					{"for the WAL, while it is made", 1, 100},
 				} {
-					for _, kind := range []pgfake.CloseKind{pgfake.FIN, pgfake.RST} {
+					for _, kind := range []faultproxy.Action{faultproxy.Cut, faultproxy.Reset} {
 						t.Run(fmt.Sprintf("%s/%v", c.name, kind), func(t *testing.T) {
-							p := newPlace(t, kind == pgfake.RST)
-							o, _ := backup(t, p.dir, func(proxy *pgfake.Proxy) { proxy.CutAfter(c.conn, c.bytes, kind) })
+							p := newPlace(t, fmt.Sprint(kind) == "reset")
+							o, _ := backup(t, p.dir, func(proxy *faultproxy.Proxy) { proxy.On(c.conn, faultproxy.Server, faultproxy.After(c.bytes), kind) })
 							o.failed(t)
 							p.unchanged(t)
 						})
@@ -70,16 +70,13 @@ func TestCutWALStream(t *testing.T) {
 	onMajors(t, []int{10, 15, 18}, func(t *testing.T, major int) {
 		s := startSource(t, major, sourceConfig{bytes: 4 << 20, rate: 60})
 		for _, format := range []string{"-Fp", "-Ft"} {
-			for _, kind := range []pgfake.CloseKind{pgfake.FIN, pgfake.RST} {
+			for _, kind := range []faultproxy.Action{faultproxy.Cut, faultproxy.Reset} {
 				t.Run(fmt.Sprintf("%s/%v", format, kind), func(t *testing.T) {
-					proxy := pgfake.NewProxy(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
-					p := newPlace(t, kind == pgfake.RST)
-					run := &program{path: pgbasin, args: []string{"backup", "-D", p.dir, "-cfast", "-N", "-r1M", format,
-						"-h", proxy.Host(), "-p", strconv.Itoa(proxy.Port()), "-U", "postgres"}}
-					run.start(t)
-					arriving(t, run, p.dir)
-					proxy.CutAfter(1, proxy.Traffic()[1].FromServer+10000, kind)
-					run.wait(t).failed(t, "background process terminated unexpectedly")
+					proxy := faultproxy.New(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
+					proxy.On(1, faultproxy.Server, faultproxy.AtAnswer("START_REPLICATION").Message("dw", 3).Plus(100), kind)
+					p := newPlace(t, fmt.Sprint(kind) == "reset")
+					run(t, pgbasin, "backup", "-D", p.dir, "-cfast", "-N", "-r1M", format,
+						"-h", proxy.Host(), "-p", strconv.Itoa(proxy.Port()), "-U", "postgres").failed(t, "background process terminated unexpectedly")
 					p.unchanged(t)
 				})
 			}

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/faultproxy"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
@@ -130,7 +130,7 @@ func TestSignalWhileTheServerIsSilent(t *testing.T) {
 	s := startSource(t, 18, sourceConfig{bytes: 4 << 20, rate: 30})
 	for _, format := range []string{"-Fp", "-Ft"} {
 		t.Run(format, func(t *testing.T) {
-			proxy := pgfake.NewProxy(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
+			proxy := faultproxy.New(t, net.JoinHostPort(s.Host(), strconv.Itoa(s.Port())))
 			p := newPlace(t, true)
 			run := &program{path: pgbasin, args: []string{"backup", "-D", p.dir, "-cfast", "-r1M", format,
 				"-h", proxy.Host(), "-p", strconv.Itoa(proxy.Port()), "-U", "postgres"}}

@@ -81,6 +81,9 @@ func (c *Conn) BaseBackup(ctx context.Context, o BaseBackupOptions) (*BaseBackup
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
+	// A checkpoint comes first, which takes as long as it takes, and the sizes of
+	// tablespaces are found out before the list of them.
+	c.wire.allow(0, nil)
 	if err := c.query(sql); err != nil {
 		return nil, c.fail(err)
 	}
@@ -101,6 +104,13 @@ func (c *Conn) BaseBackup(ctx context.Context, o BaseBackupOptions) (*BaseBackup
 	if b.Tablespaces, err = parseTablespaces(rows); err != nil {
 		return nil, c.fail(fmt.Errorf("could not get backup header: %w", err))
 	}
+	if o.Target == "" {
+		// What it stores by itself the server syncs, archive by archive, in silence.
+		c.wire.allow(c.timeout, nil)
+	}
+	// At its end it may wait for its archiver. It says so after six seconds
+	// (pg_backup_stop in xlog.c).
+	c.waits = !o.NoWait
 	if c.version >= v15 {
 		b.stream = &singleCopy{b: b, asked: o.Manifest}
 	} else {

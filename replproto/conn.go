@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +20,10 @@ type Conn struct {
 	pid     uint32
 	params  map[string]string
 	notice  func(*Notice)
+	timeout time.Duration // how long the server may be silent; 0 = for ever
+	// waits: a notice of the server means that it waits for something that can
+	// take any time, and will say so ever more rarely.
+	waits bool
 
 	// broken is the first error after which the connection is of no use, so
 	// that later calls name the cause and not its consequences.
@@ -92,7 +95,9 @@ func (c *Conn) begin(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	c.ctx, c.talk = ctx, 0
-	c.unhook = context.AfterFunc(ctx, func() { c.wire.nc.SetDeadline(time.Unix(1, 0)) })
+	c.unhook = context.AfterFunc(ctx, c.wire.interrupt)
+	c.waits = false
+	c.wire.allow(c.timeout, nil)
 	return nil
 }
 
@@ -137,8 +142,7 @@ func (c *Conn) sendCopyData(payload []byte) error {
 	b := append(c.sendBuf[:0], 'd')
 	b = binary.BigEndian.AppendUint32(b, uint32(4+len(payload)))
 	c.sendBuf = append(b, payload...)
-	_, err := c.wire.nc.Write(c.sendBuf)
-	return sendError(err)
+	return sendError(c.wire.write(c.sendBuf, c.timeout))
 }
 
 func (c *Conn) sendCopyDone() error { return c.send([]byte{'c', 0, 0, 0, 4}) }
@@ -146,17 +150,16 @@ func (c *Conn) sendCopyDone() error { return c.send([]byte{'c', 0, 0, 0, 4}) }
 func (c *Conn) send(b []byte) error {
 	c.sendMu.Lock()
 	defer c.sendMu.Unlock()
-	_, err := c.wire.nc.Write(b)
-	return sendError(err)
+	return sendError(c.wire.write(b, c.timeout))
 }
 
 func sendError(err error) error {
-	if err == nil {
-		return nil
-	}
-	var ne net.Error
-	if errors.As(err, &ne) && ne.Timeout() {
+	if err == nil || timedOut(err) {
 		return err
+	}
+	var silent *SilenceError
+	if errors.As(err, &silent) {
+		return fmt.Errorf("could not send data to server: %w", err)
 	}
 	return fmt.Errorf("could not send data to server: %w: %w", ErrConnectionLost, err)
 }
@@ -180,6 +183,9 @@ func (c *Conn) receive() (byte, error) {
 			}
 			switch typ {
 			case 'N':
+				if c.waits {
+					c.wire.allow(0, nil)
+				}
 				if c.notice != nil {
 					c.notice(newNotice(body))
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pgbasin/pgbasin/conninfo"
 )
@@ -28,6 +29,19 @@ type Config struct {
 	// Warning is told what the user should know although it stops nothing: a
 	// password file that is ignored because others can read it. nil drops it.
 	Warning func(text string)
+	// ServerTimeout is how long a server may be silent when it owes an answer: a
+	// connection that is being made (per address, unless connect_timeout says
+	// something else), a command, the next piece of an archive, and in a WAL stream
+	// the reply that is asked for when half of it has passed. Then the connection is
+	// lost, with a *SilenceError. Nothing is owed where a server may rightly be silent
+	// for hours: before a base backup begins (its checkpoint), while it stores one by
+	// itself, while it waits for its archiver after it has said so, and while it waits
+	// for a slot to become free. 0 is DefaultServerTimeout, less is for ever.
+	//
+	// It works above TCP: a host that has vanished is found out by TCP's keepalives
+	// as well, which are sent after a minute unless keepalives_idle says otherwise.
+	ServerTimeout time.Duration
+
 	// Notice gets the notices that the server sends while the connection is
 	// made, and becomes the connection's receiver of notices.
 	Notice func(*Notice)
@@ -36,6 +50,14 @@ type Config struct {
 	asked    bool
 	password string // the answer of Prompt
 	warned   bool
+}
+
+// serverTimeout is ServerTimeout with 0 for "for ever".
+func (c *Config) serverTimeout() time.Duration {
+	if c.ServerTimeout == 0 {
+		return DefaultServerTimeout
+	}
+	return max(c.ServerTimeout, 0)
 }
 
 // EffectiveSettings are the settings with the password that was asked for, if

@@ -54,11 +54,14 @@ func newDialer(cfg *Config, password string) (*dialer, error) {
 	if d.random {
 		rand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
 	}
-	seconds, _, err := s.Int("connect_timeout")
+	seconds, given, err := s.Int("connect_timeout")
 	if err != nil {
 		return nil, err
 	}
-	d.timeout = time.Duration(max(seconds, 0)) * time.Second
+	d.timeout = cfg.serverTimeout()
+	if given {
+		d.timeout = time.Duration(max(seconds, 0)) * time.Second
+	}
 	if d.socket, err = newSocketOptions(s); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ func takeOver(ctx context.Context, s *session, cfg *Config) (*Conn, error) {
 		return nil, err
 	}
 	c.SetNotice(cfg.Notice)
+	c.timeout = cfg.serverTimeout()
 	return c, nil
 }
 

@@ -71,10 +71,14 @@ type Replication struct {
 
 	mu      sync.Mutex // nothing is to follow CopyDone
 	stopped bool       // CopyDone was sent, or has no place
+	last    Status     // what was sent last
 }
 
 // StartReplication runs START_REPLICATION ... PHYSICAL. ctx holds until End
 // has returned: when it ends, Receive fails and the connection is lost.
+//
+// A server that has been silent for half of Config.ServerTimeout is sent the last
+// status once more, with the wish for a reply.
 func (c *Conn) StartReplication(ctx context.Context, o ReplicationOptions) (*Replication, error) {
 	sql := "START_REPLICATION"
 	if o.Slot != "" {
@@ -101,6 +105,8 @@ func (c *Conn) StartReplication(ctx context.Context, o ReplicationOptions) (*Rep
 	r := &Replication{c: c, ctx: ctx}
 	switch typ {
 	case 'W':
+		// A server without WAL to send has nothing to say unless it is asked.
+		c.wire.allow(c.timeout, r.ask)
 		return r, nil
 	case 'T':
 		// The timeline ended right at Start: the server tells the next one
@@ -175,6 +181,21 @@ func (r *Replication) Buffered() bool { return !r.done && r.c.wire.buffered() }
 func (r *Replication) SendStatus(s Status) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.last = s
+	return r.send(s)
+}
+
+// ask makes the server send a keepalive, by repeating what it knows.
+func (r *Replication) ask() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.last
+	s.ReplyRequested = true
+	return r.send(s)
+}
+
+// send sends a status. r.mu is locked.
+func (r *Replication) send(s Status) error {
 	if r.stopped {
 		return nil // the server takes no more of them
 	}

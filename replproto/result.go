@@ -3,6 +3,7 @@ package replproto
 import (
 	"context"
 	"encoding/binary"
+	"time"
 )
 
 // maxResult bounds the memory of the rows of one result set, in bytes; the
@@ -30,9 +31,16 @@ func (r row) null(i int) bool { return i >= len(r) || r[i] == nil }
 
 // command runs a command whose whole answer is at most one result set.
 func (c *Conn) command(ctx context.Context, name, sql string) ([]row, error) {
+	return c.commandWithin(ctx, c.timeout, name, sql)
+}
+
+// commandWithin is command for one that the server may take longer for, in silence;
+// 0 is as long as it likes.
+func (c *Conn) commandWithin(ctx context.Context, silence time.Duration, name, sql string) ([]row, error) {
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
+	c.wire.allow(silence, nil)
 	if err := c.query(sql); err != nil {
 		return nil, c.fail(err)
 	}

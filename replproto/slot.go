@@ -54,11 +54,13 @@ func (c *Conn) DropSlot(ctx context.Context, name string, wait bool) error {
 		return err
 	}
 	sql := "DROP_REPLICATION_SLOT " + quoteIdentifier(name)
+	silence := c.timeout
 	if wait && c.version >= v10 {
 		sql += " WAIT"
+		silence = 0
 	}
 	for {
-		_, err := c.command(ctx, "DROP_REPLICATION_SLOT", sql)
+		_, err := c.commandWithin(ctx, silence, "DROP_REPLICATION_SLOT", sql)
 		if err == nil {
 			return nil
 		}

@@ -28,8 +28,8 @@ func (z *zeroes) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// upload is a script of a connection on which a manifest is about to be sent.
-func upload(steps ...pgfake.Step) pgfake.Step {
+// uploading is a script of a connection on which a manifest is about to be sent.
+func uploading(steps ...pgfake.Step) pgfake.Step {
 	return pgfake.UntilGone(append([]pgfake.Step{pgfake.Startup("18.4"), pgfake.Expect("UPLOAD_MANIFEST")}, steps...)...)
 }
 
@@ -116,7 +116,7 @@ func TestTheServersLastWordsAreTheReason(t *testing.T) {
 		"a length that cannot be right": {[]pgfake.Step{pgfake.RawBytes([]byte{'G', 0xff, 0xff, 0xff, 0xff})}, "claims a length"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := dial(t, pgfake.Start(t, upload(c.steps...)))
+			conn := dial(t, pgfake.Start(t, uploading(c.steps...)))
 			size := beyondBuffers
 			if strings.HasPrefix(name, "a COPY") {
 				size = 1000
@@ -150,7 +150,7 @@ func TestAContextEndsAnUploadThatTheServerDoesNotRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := pgfake.NewGate()
-			c := dial(t, pgfake.Start(t, upload(append(steps, pgfake.Stall(g))...)))
+			c := dial(t, pgfake.Start(t, uploading(append(steps, pgfake.Stall(g))...)))
 			ctx, cancel := context.WithCancelCause(context.Background())
 			reason := errors.New("enough of this")
 			go func() {

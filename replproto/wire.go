@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
+	"time"
 )
 
 const (
@@ -29,6 +31,10 @@ type wire struct {
 	r, w int  // buf[r:w] is received and not yet consumed
 	typ  byte // of the current message
 	left int  // bytes of its body not yet consumed
+
+	silence     time.Duration // how long a read waits; see allow
+	ask         func() error
+	interrupted atomic.Bool
 }
 
 func newWire(nc net.Conn) *wire { return &wire{nc: nc, buf: make([]byte, receiveBuffer)} }
@@ -123,7 +129,7 @@ func (w *wire) fill(n int) error {
 		w.r, w.buf = 0, buf
 	}
 	for w.w-w.r < n {
-		m, err := w.nc.Read(w.buf[w.w:])
+		m, err := w.read(w.buf[w.w:])
 		w.w += m
 		if err != nil && w.w-w.r < n {
 			return readError(err)
@@ -136,8 +142,7 @@ func readError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return ErrConnectionLost
 	}
-	var ne net.Error
-	if errors.As(err, &ne) && ne.Timeout() {
+	if timedOut(err) || errors.Is(err, ErrConnectionLost) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrConnectionLost, err)

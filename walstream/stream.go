@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"time"
 
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/replproto"
@@ -25,6 +26,9 @@ type replication interface {
 	Stop() error
 	End() (*replproto.TimelineSwitch, error)
 }
+
+// errNoFarewell ends a connection that is not needed any more.
+var errNoFarewell = errors.New("server does not take leave")
 
 // stream streams the current timeline from r.pos on. It returns where the next
 // timeline begins, or nil if the stop point was reached.
@@ -60,7 +64,9 @@ func (r *Receiver) receive(rep replication) (next *replproto.TimelineSwitch, err
 	}
 	if done {
 		// The result stands: whatever happens to the connection from here on
-		// is not worth an error, and its next user will be told.
+		// is not worth an error, nor a long wait, and its next user will be told.
+		impatient := time.AfterFunc(stopPatience, func() { r.cancel(errNoFarewell) })
+		defer impatient.Stop()
 		if r.status.stop() == nil && drain(rep) == nil {
 			rep.End()
 		}

@@ -163,3 +163,9 @@ func (g *Gate) wait(c *Conn) error {
 // Stall waits at the gate; nothing is read from the client meanwhile. A test
 // may end without releasing it.
 func Stall(g *Gate) Message { return Message{what: "Stall", do: g.wait} }
+
+func closeWrite(nc net.Conn) {
+	if h, ok := nc.(interface{ CloseWrite() error }); ok {
+		h.CloseWrite()
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgbasin/pgbasin/internal/faultproxy"
 	"github.com/pgbasin/pgbasin/internal/pgfake"
 )
 
@@ -23,7 +24,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		pgfake.Replay(r, "receivexlog.1"),
 	}
 	for _, s := range servers {
-		for _, addr := range []string{s.Addr(), pgfake.NewProxy(r, s.Addr()).Addr()} {
+		for _, addr := range []string{s.Addr(), faultproxy.New(r, s.Addr()).Addr()} {
 			conn := connect(t, "host=127.0.0.1 port="+port(addr)+" user=fake replication=yes sslmode=disable")
 			// A client that neither reads nor leaves.
 			conn.Frontend().Send(&pgproto3.Query{String: "START_REPLICATION 0/6000000"})

@@ -102,6 +102,7 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 		inject      *basebackup.InjectError
 		verify      *manifest.VerifyError
 		increment   *incremental.FormatError
+		silent      *replproto.SilenceError
 	)
 	one := func(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
 	switch {
@@ -121,6 +122,8 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 		return []string{hint}
 	case errors.Is(err, syscall.ENOSPC):
 		return one("Make room, or write less: -Ft with -Z zstd or -z compresses the backup.")
+	case errors.As(err, &silent):
+		return one("--server-timeout sets how long a silent server is waited for.")
 	case server == nil && errors.Is(err, replproto.ErrConnectionLost):
 		return one("The server's log may say why the connection ended.")
 	case server == nil:

@@ -84,6 +84,9 @@ const ownHelp = `Beyond pg_basebackup:
       --json             print the result, or the error, as one JSON object on
                          standard output (on standard error with -D -)
       --no-verify        do not compare the files that arrive with the manifest
+      --server-timeout=SECS
+                         give up when the server owes an answer and is silent
+                         for so long (default: 600; 0 waits for ever)
   -Ft -D - works with -X stream, too: the WAL follows in the same tar.
   -x, --xlog, --xlog-method and --xlogdir of pg_basebackup 9.x are accepted.
 `
@@ -91,6 +94,9 @@ const ownHelp = `Beyond pg_basebackup:
 const dropInHelp = `This is pgbasin in place of PostgreSQL's {call}. Beyond that:
       --json             print the result, or the error, as one JSON object on
                          standard output (on standard error with -D -)
+      --server-timeout=SECS
+                         give up when the server owes an answer and is silent
+                         for so long (default: 600; 0 waits for ever)
   -Ft -D - works with -X stream, too: the WAL follows in the same tar.
   -x, --xlog, --xlog-method and --xlogdir of 9.x are accepted.
   Files are compared with the manifest as they arrive ("pgbasin backup" has

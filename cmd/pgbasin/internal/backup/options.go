@@ -124,6 +124,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		// As a drop-in, --no-verify is an abbreviation of an option above.
 		{Long: "json", NoAbbrev: dropIn, Set: usage.Flag(&o.json)},
 		{Long: "no-verify", NoAbbrev: dropIn, Set: usage.Flag(&o.noVerify)},
+		{Long: "server-timeout", Arg: true, NoAbbrev: dropIn, Set: o.connection.SetServerTimeout},
 	}
 	if !dropIn {
 		table = append(table,

@@ -2,6 +2,9 @@
 package connection
 
 import (
+	"math"
+	"time"
+
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/prompt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
@@ -15,6 +18,19 @@ type Options struct {
 	Host, Port, User string
 	ForcePassword    bool
 	NoPassword       bool
+	// ServerTimeout is how long a server may be silent that owes an answer.
+	ServerTimeout time.Duration
+}
+
+// SetServerTimeout fits getopt.Option for --server-timeout, in seconds; 0 is for
+// ever.
+func (o *Options) SetServerTimeout(v string) error {
+	seconds, err := usage.ParseInt(v, "--server-timeout", 0, math.MaxInt32)
+	o.ServerTimeout = time.Duration(seconds) * time.Second
+	if seconds == 0 {
+		o.ServerTimeout = -1
+	}
+	return err
 }
 
 // SetPassword fits getopt.Option for -W (force) and -w.
@@ -51,6 +67,7 @@ func (o *Options) Config(p *program.Program) (*replproto.Config, error) {
 		Settings:        settings,
 		ApplicationName: p.Name,
 		ForcePrompt:     o.ForcePassword,
+		ServerTimeout:   o.ServerTimeout,
 		// As libpq writes it.
 		Warning: func(text string) { p.Console.Line("WARNING: " + text) },
 		Notice:  func(n *replproto.Notice) { p.Console.Line(n.String()) },

@@ -48,7 +48,10 @@ Optional actions:
       --create-slot      create a new replication slot (for the slot's name see --slot)
       --drop-slot        drop the replication slot (for the slot's name see --slot)
 
-{beyond}      --status-listen=ADDRESS
+{beyond}      --server-timeout=SECS
+                         connect again when the server owes an answer and is
+                         silent for so long (default: 60; 0 waits for ever)
+      --status-listen=ADDRESS
                          serve Prometheus metrics at /metrics and the state at
                          /healthz on HOST:PORT
 

@@ -36,9 +36,14 @@ type options struct {
 	connection connection.Options
 }
 
+// serverTimeout is wal_receiver_timeout's default. A standby gives a connection up
+// in the same way, and loses as little by it.
+const serverTimeout = time.Minute
+
 // newOptions are pg_receivewal's defaults.
 func newOptions() *options {
 	o := &options{status: 10 * time.Second}
+	o.connection.ServerTimeout = serverTimeout
 	o.compression.method = codec.None.String()
 	return o
 }
@@ -77,6 +82,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 
 		// As a drop-in, --stat is an abbreviation of --status-interval alone.
 		{Long: "status-listen", Arg: true, NoAbbrev: dropIn, Set: o.listen.Set},
+		{Long: "server-timeout", Arg: true, NoAbbrev: dropIn, Set: o.connection.SetServerTimeout},
 	}
 	if !dropIn {
 		table = append(table,
