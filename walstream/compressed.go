@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // freshSuffix is that of a partial segment which is received again while the one
@@ -104,7 +105,8 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 }
 
 // settle leaves at most one file of a partial segment, the one with more in it,
-// and returns how much that is.
+// and returns how much that is. The file is durable then, whoever wrote it: what
+// is received again, and acknowledged, may be given up for it.
 func (c *Compressed) settle(partial string, size int64) (int64, error) {
 	have, err := c.received(partial, size)
 	if err != nil {
@@ -112,13 +114,23 @@ func (c *Compressed) settle(partial string, size int64) (int64, error) {
 	}
 	fresh := partial + freshSuffix
 	more, err := c.received(fresh, size)
-	if err != nil || more <= have {
-		return have, err
+	if err != nil || have == 0 && more == 0 {
+		return 0, err
 	}
-	if err := os.Rename(fresh, partial); err != nil {
-		return 0, fmt.Errorf("could not rename file %q to %q: %w", fresh, partial, err)
+	if more <= have {
+		return have, c.syncFile(partial)
 	}
-	return more, nil
+	if err := c.syncFile(fresh); err != nil {
+		return 0, err
+	}
+	return more, c.d.rename(fresh, partial)
+}
+
+func (c *Compressed) syncFile(path string) error {
+	if c.d.o.NoSync {
+		return nil
+	}
+	return c.d.fail(durable.SyncFile(path))
 }
 
 // received is how much can be had from a partial file, 0 if there is none. Such
