@@ -1,6 +1,7 @@
 package walarchive
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -30,9 +31,12 @@ func (t *temp) remove() {
 	os.Remove(t.path)
 }
 
-// place gives the file its name unless there is one of that name already: then
-// the error wraps fs.ErrExist.
+// place gives the file its name, durably, unless there is one of that name
+// already: then the error wraps fs.ErrExist.
 func (t *temp) place(path string) error { return t.rename(path, windows.MOVEFILE_WRITE_THROUGH) }
+
+// settled has nothing to wait for: a name that was given stays.
+func settled(context.Context, string) (bool, error) { return true, nil }
 
 // replace gives the file its name, whatever had it before.
 func (t *temp) replace(path string) error {

@@ -13,8 +13,9 @@ import (
 // in use, so that one that a killed process left can be told and removed.
 type temp struct {
 	*os.File
-	path string
-	done bool
+	path   string
+	locked bool // not so on file systems that have no locks
+	done   bool
 }
 
 // tempFiles is how many may be in use at a time.
@@ -37,8 +38,9 @@ func newTemp(prefix string, mode fs.FileMode) (*temp, error) {
 		if err != nil {
 			return nil, fmt.Errorf("could not create file %q: %w", path, reason(err))
 		}
-		t := &temp{File: f, path: path}
-		if lock(f) == lockedByOther || !isAt(f, path) {
+		l := lock(f)
+		t := &temp{File: f, path: path, locked: l == lockedHere}
+		if l == lockedByOther || !isAt(f, path) {
 			f.Close() // swept before it was locked
 			continue
 		}
