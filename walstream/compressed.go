@@ -90,7 +90,8 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 	}
 	if !c.d.o.NoSync {
 		if err := c.d.syncDir(c.d.o.Path); err != nil {
-			return errors.Join(err, closeFile(f))
+			// A later run would take it up, and its next syncs for a promise.
+			return errors.Join(err, closeFile(f), os.Remove(path))
 		}
 	}
 	z, err := codec.NewWriter(patientFile{c.d, f}, c.spec)

@@ -165,7 +165,8 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	if err != nil {
 		return fmt.Errorf("could not get size of write-ahead log file %q: %w", f.Name(), err)
 	}
-	switch size := info.Size(); {
+	size := info.Size()
+	switch {
 	case size == seg.Size:
 	case size > seg.Size || seg.Offset > 0:
 		return fmt.Errorf("write-ahead log file %q has %d bytes, should be 0 or %d", f.Name(), size, seg.Size)
@@ -190,10 +191,17 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	// From here on Datasync suffices: neither the size nor the name changes
 	// while the segment is written. What a file that existed holds is synced
 	// too, in case of a crash before.
-	if err := f.Sync(); err != nil {
-		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	err = f.Sync()
+	if err != nil {
+		err = d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	} else {
+		err = d.syncDir(d.o.Path)
 	}
-	return d.syncDir(d.o.Path)
+	if err != nil && size < seg.Size {
+		// A later run would take it up, and its next syncs for a promise.
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
 }
 
 func zeroFill(f *os.File, size int64) error {
