@@ -1,6 +1,7 @@
 package walarchive
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,9 +32,12 @@ func (t *temp) remove() {
 	t.dir.Remove(t.name)
 }
 
-// place gives the file its name unless there is one of that name already: then
-// the error wraps fs.ErrExist.
+// place gives the file its name, durably, unless there is one of that name
+// already: then the error wraps fs.ErrExist.
 func (t *temp) place(name string) error { return t.rename(name, windows.MOVEFILE_WRITE_THROUGH) }
+
+// settled has nothing to wait for: a name that was given stays.
+func settled(context.Context, string) (bool, error) { return true, nil }
 
 // replace gives the file its name, whatever had it before.
 func (t *temp) replace(name string) error {

@@ -99,11 +99,35 @@ type pushing struct {
 	spec codec.Spec
 }
 
+// attempts is how often a push starts over because of what others do.
+const attempts = 10
+
 func (p *pushing) run(ctx context.Context) (PushResult, error) {
-	there, err := p.there(ctx, "")
-	if there != "" || err != nil {
-		return p.keep(there, err)
+	for range attempts {
+		there, err := p.there(ctx, "")
+		if err != nil {
+			return PushResult{}, err
+		}
+		if there == "" {
+			r, err := p.put(ctx)
+			if errors.Is(err, fs.ErrExist) {
+				continue
+			}
+			return r, err
+		}
+		stays, err := settled(ctx, there)
+		if err != nil {
+			return PushResult{}, err
+		}
+		if stays {
+			return p.keep(there)
+		}
 	}
+	return PushResult{}, fmt.Errorf("file %q comes and goes", filepath.Join(p.a.dir, p.name.String()))
+}
+
+// put stores the file. The error wraps fs.ErrExist if another push was quicker.
+func (p *pushing) put(ctx context.Context) (PushResult, error) {
 	dir, err := os.OpenRoot(p.a.dir)
 	if err != nil {
 		return PushResult{}, &UnreachableError{p.a.dir, reason(err)}
@@ -119,16 +143,7 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 	if err := p.write(ctx, t); err != nil {
 		return PushResult{}, err
 	}
-	if err := t.place(name); errors.Is(err, fs.ErrExist) {
-		there, err := p.there(ctx, "")
-		if there == "" && err == nil {
-			err = fmt.Errorf("file %q comes and goes", target)
-		}
-		return p.keep(there, err)
-	} else if err != nil {
-		return PushResult{}, err
-	}
-	if err := durable.SyncDirIn(dir, "."); err != nil {
+	if err := t.place(name); err != nil {
 		return PushResult{}, err
 	}
 	// Another push may have stored it with another compression in the
@@ -141,14 +156,11 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 
 // keep is the result when nothing has to be written. What another push has put
 // there may not be durable yet.
-func (p *pushing) keep(there string, err error) (PushResult, error) {
-	if err == nil {
-		err = durable.SyncFile(there)
+func (p *pushing) keep(there string) (PushResult, error) {
+	if err := durable.SyncFile(there); err != nil {
+		return PushResult{}, err
 	}
-	if err == nil {
-		err = durable.SyncDir(p.a.dir)
-	}
-	if err != nil {
+	if err := durable.SyncDir(p.a.dir); err != nil {
 		return PushResult{}, err
 	}
 	return PushResult{Path: there, AlreadyThere: true}, nil

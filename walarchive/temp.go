@@ -16,10 +16,11 @@ import (
 // path.
 type temp struct {
 	*os.File
-	dir  *os.Root
-	name string
-	path string // for messages
-	done bool
+	dir    *os.Root
+	name   string
+	path   string // for messages
+	locked bool   // not so on file systems that have no locks
+	done   bool
 }
 
 // tempFiles is how many may be in use at a time.
@@ -43,8 +44,9 @@ func newTemp(dir *os.Root, prefix string, mode fs.FileMode) (*temp, error) {
 		if err != nil {
 			return nil, fmt.Errorf("could not create file %q: %w", path, reason(err))
 		}
-		t := &temp{File: f, dir: dir, name: name, path: path}
-		if lock(f) == lockedByOther || !isAt(f, dir, name) {
+		l := lock(f)
+		t := &temp{File: f, dir: dir, name: name, path: path, locked: l == lockedHere}
+		if l == lockedByOther || !isAt(f, dir, name) {
 			f.Close() // swept before it was locked
 			continue
 		}

@@ -98,7 +98,8 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 	}
 	if !c.d.o.NoSync {
 		if err := c.d.syncDir("."); err != nil {
-			return errors.Join(err, closeFile(f))
+			// A later run would take it up, and its next syncs for a promise.
+			return errors.Join(err, closeFile(f), c.remove(name))
 		}
 	}
 	z, err := codec.NewWriter(patientFile{c.d, f}, c.spec)
@@ -113,7 +114,8 @@ func (c *Compressed) OpenSegment(seg Segment) error {
 }
 
 // settle leaves at most one file of a partial segment, the one with more in it,
-// and returns how much that is.
+// and returns how much that is. The file is durable then, whoever wrote it: what
+// is received again, and acknowledged, may be given up for it.
 func (c *Compressed) settle(partial string, size int64) (int64, error) {
 	have, err := c.received(partial, size)
 	if err != nil {
@@ -121,13 +123,27 @@ func (c *Compressed) settle(partial string, size int64) (int64, error) {
 	}
 	fresh := partial + freshSuffix
 	more, err := c.received(fresh, size)
-	if err != nil || more <= have {
-		return have, err
-	}
-	if err := c.d.rename(fresh, partial); err != nil {
+	if err != nil || have == 0 && more == 0 {
 		return 0, err
 	}
-	return more, nil
+	if more <= have {
+		return have, c.syncFile(partial)
+	}
+	if err := c.syncFile(fresh); err != nil {
+		return 0, err
+	}
+	return more, c.d.rename(fresh, partial)
+}
+
+func (c *Compressed) syncFile(name string) error {
+	if c.d.o.NoSync {
+		return nil
+	}
+	root, err := c.d.root()
+	if err != nil {
+		return err
+	}
+	return c.d.fail(durable.SyncFileIn(root, name))
 }
 
 // received is how much can be had from a partial file, 0 if there is none. Such
@@ -225,16 +241,7 @@ func (c *Compressed) rename() error {
 	return nil
 }
 
-func (c *Compressed) remove(name string) error {
-	root, err := c.d.root()
-	if err == nil {
-		err = root.Remove(name)
-	}
-	if err != nil {
-		return fmt.Errorf("could not remove file %q: %w", filepath.Join(c.d.o.Path, name), err)
-	}
-	return nil
-}
+func (c *Compressed) remove(name string) error { return c.d.remove(name) }
 
 // Sync implements Sink.
 func (c *Compressed) Sync() (bool, error) {

@@ -202,7 +202,8 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	if err != nil {
 		return fmt.Errorf("could not get size of write-ahead log file %q: %w", f.Name(), err)
 	}
-	switch size := info.Size(); {
+	size := info.Size()
+	switch {
 	case size == seg.Size:
 	case size > seg.Size || seg.Offset > 0:
 		return fmt.Errorf("write-ahead log file %q has %d bytes, should be 0 or %d", f.Name(), size, seg.Size)
@@ -227,10 +228,29 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	// From here on Datasync suffices: neither the size nor the name changes
 	// while the segment is written. What a file that existed holds is synced
 	// too, in case of a crash before.
-	if err := f.Sync(); err != nil {
-		return d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	err = f.Sync()
+	if err != nil {
+		err = d.fail(fmt.Errorf("could not fsync file %q: %w", f.Name(), err))
+	} else {
+		err = d.syncDir(".")
 	}
-	return d.syncDir(".")
+	if err != nil && size < seg.Size {
+		// A later run would take it up, and its next syncs for a promise.
+		err = errors.Join(err, d.remove(filepath.Base(f.Name())))
+	}
+	return err
+}
+
+// remove removes a file of the archive.
+func (d *Directory) remove(name string) error {
+	root, err := d.root()
+	if err == nil {
+		err = root.Remove(name)
+	}
+	if err != nil {
+		return fmt.Errorf("could not remove file %q: %w", filepath.Join(d.o.Path, name), err)
+	}
+	return nil
 }
 
 func zeroFill(f *os.File, size int64) error {
@@ -402,11 +422,7 @@ func (d *Directory) WriteFile(name string, content []byte) error {
 		return errors.Join(err, root.Remove(tmp))
 	}
 	if !d.o.NoSync {
-		f, err := durable.OpenWrite(root, tmp)
-		if err == nil {
-			err = errors.Join(f.Sync(), f.Close())
-		}
-		if err != nil {
+		if err := durable.SyncFileIn(root, tmp); err != nil {
 			return d.fail(err)
 		}
 	}

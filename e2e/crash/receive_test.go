@@ -233,3 +233,37 @@ func (a *archive) steps(c *filetrace.Call) bool {
 	}
 	return false
 }
+
+// What killed runs had written, and not synced, may not stand in for what the
+// next one has acknowledged.
+func TestPowerCutAfterAShorterReceive(t *testing.T) {
+	// In bytes of files: the fake server's WAL is compressed to a fifth.
+	for algorithm, most := range map[codec.Algorithm][]int{codec.None: {100_000, 900_000}, codec.Zstd: {40_000, 200_000}} {
+		t.Run(algorithm.String(), func(t *testing.T) {
+			t.Parallel()
+			a := newArchive(t, algorithm)
+			args := a.args
+			for i, most := range most {
+				written := 0
+				kill := func(c *filetrace.Call) {
+					if c.Name != "openat" && strings.Contains(c.FDName(c.Int(0)), walstream.PartialSuffix) && c.Result > 0 {
+						written += int(c.Result)
+						c.Kill = written > most
+					}
+				}
+				if a.args = args; i == 0 {
+					a.args = append(args, "--synchronous")
+				}
+				if o := a.run(t, nil, kill, walStart+segmentSize-1); o.Signal == 0 {
+					t.Fatalf("it was not killed: %d bytes were written", written)
+				}
+			}
+			a.args = append(args, "--synchronous")
+			end := walStart + 700_000
+			a.run(t, nil, nil, end-1).succeeded(t)
+			if acked := a.check(t, algorithm, 4); acked < end {
+				t.Errorf("acknowledged to %v, want %v", acked, end)
+			}
+		})
+	}
+}

@@ -131,6 +131,15 @@ func SyncFile(path string) error {
 	return syncAndClose(f)
 }
 
+// SyncFileIn is SyncFile for a file below root.
+func SyncFileIn(root *os.Root, name string) error {
+	f, err := openToSync(root, name)
+	if err != nil {
+		return err
+	}
+	return syncAndClose(f)
+}
+
 func openToSync(root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrPermission) {
@@ -189,11 +198,7 @@ func syncDir(f *os.File, path string, err error) error {
 // has its old name again: under the final one others would take it for durable
 // once a later sync succeeded, perhaps for nothing.
 func Rename(root *os.Root, oldname, newname string) error {
-	f, err := openToSync(root, oldname)
-	if err != nil {
-		return err
-	}
-	if err := syncAndClose(f); err != nil {
+	if err := SyncFileIn(root, oldname); err != nil {
 		return err
 	}
 	if err := root.Rename(oldname, newname); err != nil {
