@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
@@ -71,6 +72,8 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	}
 	if d.root, err = os.OpenRoot(d.path); err == nil {
 		d.lock, err = lockDirectory(d.root)
+	} else if info, statErr := os.Stat(d.path); statErr == nil && !info.IsDir() {
+		err = syscall.ENOTDIR // which OpenRoot has other words for
 	}
 	if err != nil {
 		d.release()
