@@ -35,6 +35,10 @@ func changed(truncation uint32, by map[uint32][]byte) []byte {
 	return backuptest.Incremental(incremental.DefaultLayout, truncation, by)
 }
 
+func incrementalOf(size int, truncation uint32, by map[uint32][]byte) []byte {
+	return backuptest.Incremental(incremental.Layout{BlockSize: size, SegmentBlocks: 1 << 20}, truncation, by)
+}
+
 const systemID = 7000000000000000001
 
 // series makes backups that follow one another; the files of each are what is

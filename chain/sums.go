@@ -60,6 +60,7 @@ type output struct {
 	algorithm manifest.ChecksumAlgorithm
 	hash      hash.Hash // nil = none
 	hashing   bool
+	known     bool // the checksum is given to end
 	sum       []byte
 }
 
@@ -73,6 +74,7 @@ func newOutput(v tarstream.Visitor, a manifest.ChecksumAlgorithm) *output {
 
 // begin begins a file; known says that its checksum will be given to end.
 func (o *output) begin(h *tarstream.Header, known bool) error {
+	o.known = known
 	if o.hashing = o.hash != nil && !known; o.hashing {
 		o.hash.Reset()
 	}
@@ -90,12 +92,15 @@ func (o *output) content(p []byte) error {
 	return o.v.Content(p)
 }
 
-// end ends a file, with its checksum if that is known.
+// end ends a file. sum is its checksum if begin was told that it is known.
 func (o *output) end(sum []byte) error {
 	if o.summer != nil {
-		if o.hashing {
+		switch {
+		case o.hashing:
 			o.sum = o.hash.Sum(o.sum[:0])
 			sum = o.sum
+		case !o.known:
+			sum = nil
 		}
 		if err := o.summer.Sum(sum); err != nil {
 			return err

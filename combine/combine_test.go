@@ -266,3 +266,16 @@ func damage(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// changeFile changes a byte of a file.
+func changeFile(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -100,17 +100,14 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := checkPlatform(r.o.Method); err != nil {
 		return err
 	}
-	output, err := filepath.Abs(r.o.Output)
-	if err != nil {
-		return fmt.Errorf("could not find the current directory: %w", err)
-	}
-	r.o.Output = output
+	r.o.Output = filepath.Clean(r.o.Output)
 	r.meter.report = r.o.Observer.Progress
+	var err error
 	r.chain, err = chain.Open(ctx, r.o.Backups, chain.Options{
 		Note:     func(message string) { r.o.Observer.debugf("%s", message) },
 		Warn:     func(w chain.Warning) { r.o.Observer.warning(w.Message, w.Hint) },
 		Progress: r.meter.add,
-		TempDir:  output, Checksums: r.o.Checksums, NoVerify: r.o.NoVerify, Jobs: r.o.Jobs,
+		TempDir:  r.o.Output, Checksums: r.o.Checksums, NoVerify: r.o.NoVerify, Jobs: r.o.Jobs,
 	})
 	if err != nil {
 		return err
@@ -129,7 +126,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if !r.o.DryRun && !r.o.NoManifest && h.Manifest == nil {
 		return errNoManifest
 	}
-	r.result = Result{Output: output, Version: h.Version, SystemID: h.SystemID, Label: h.Label.Label,
+	r.result = Result{Output: r.o.Output, Version: h.Version, SystemID: h.SystemID, Label: h.Label.Label,
 		Start: h.Label.Start, Timeline: h.Label.StartTimeline, Tablespaces: r.tablespaces}
 	return nil
 }

@@ -34,7 +34,11 @@ type Backup struct {
 	WAL         map[string][]byte // files of pg_wal; the tar form has them in pg_wal.tar
 	Checksums   manifest.ChecksumAlgorithm
 	NoManifest  bool
-	ManifestID  uint64 // system identifier in the manifest, if it is not that of Control
+	// ManifestFiles are what the manifest is made of, if it is not Files.
+	ManifestFiles map[string][]byte
+	// Twice is the name of a member that the data directory's tar has twice.
+	Twice      string
+	ManifestID uint64 // system identifier in the manifest, if it is not that of Control
 }
 
 // Modified is the time of last modification of all members.
@@ -87,7 +91,11 @@ func (b *Backup) Manifest(tarForm bool) []byte {
 		id = b.ManifestID
 	}
 	w := manifest.NewWriter(&out, id)
-	all := b.all()
+	listed := *b
+	if b.ManifestFiles != nil {
+		listed.Files = b.ManifestFiles
+	}
+	all := listed.all()
 	if tarForm {
 		all["tablespace_map"] = b.tablespaceMap()
 	}
@@ -165,11 +173,11 @@ func (b *Backup) Tar(dir string, c codec.Spec) {
 				delete(all, name)
 			}
 		}
-		writeTar(filepath.Join(dir, fmt.Sprintf("%d.tar", oid)), c, space, nil)
+		writeTar(filepath.Join(dir, fmt.Sprintf("%d.tar", oid)), c, space, nil, "")
 	}
-	writeTar(filepath.Join(dir, "base.tar"), c, all, directories)
+	writeTar(filepath.Join(dir, "base.tar"), c, all, directories, b.Twice)
 	if len(b.WAL) > 0 {
-		writeTar(filepath.Join(dir, "pg_wal.tar"), c, b.WAL, nil)
+		writeTar(filepath.Join(dir, "pg_wal.tar"), c, b.WAL, nil, "")
 	}
 	if !b.NoManifest {
 		must(os.WriteFile(filepath.Join(dir, "backup_manifest"), b.Manifest(true), 0o600))
@@ -186,22 +194,22 @@ func (b *Backup) Single(file string, c codec.Spec) {
 	if !b.NoManifest {
 		all["backup_manifest"] = b.Manifest(true)
 	}
-	writeTar(file, c, all, directories)
+	writeTar(file, c, all, directories, b.Twice)
 }
 
-func writeTar(file string, c codec.Spec, files map[string][]byte, dirs []string) {
+func writeTar(file string, c codec.Spec, files map[string][]byte, dirs []string, twice string) {
 	f, err := os.Create(file + c.Algorithm.Suffix())
 	must(err)
 	z, err := codec.NewWriter(f, c)
 	must(err)
-	WriteTar(z, files, dirs)
+	writeMembers(z, files, dirs, twice)
 	must(z.Close())
 	must(f.Close())
 }
 
-// WriteTar writes files in the order in which a server sends them: the manifest
-// behind the control file.
-func WriteTar(w io.Writer, files map[string][]byte, dirs []string) {
+// writeMembers writes files in the order in which a server sends them, and the
+// manifest behind the control file.
+func writeMembers(w io.Writer, files map[string][]byte, dirs []string, twice string) {
 	t := tar.NewWriter(w)
 	made := map[string]bool{}
 	var mkdir func(name string)
@@ -231,6 +239,9 @@ func WriteTar(w io.Writer, files map[string][]byte, dirs []string) {
 			}
 		}
 		member(name)
+		if name == twice {
+			member(name)
+		}
 	}
 	for _, d := range dirs {
 		mkdir(d)
