@@ -1,4 +1,4 @@
-# Targets: build, demo, test, e2e, matrix, lint, fuzz, bench, cross, deps.
+# Targets: build, demo, test, e2e, matrix, lint, fuzz, fuzz-ci, bench, cross, deps.
 # What they need beside Go is installed by "make deps".
 
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -6,10 +6,11 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 GOBUILD     := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
+FUZZCITIME  ?= 1s
 # All majors that a server can be had for without building it.
 MAJORS      := 10,11,12,13,14,15,16,17,18
 
-.PHONY: build demo test e2e matrix lint fuzz bench cross deps clean
+.PHONY: build demo test e2e matrix lint fuzz fuzz-ci bench cross deps clean
 
 build:
 	$(GOBUILD) -o bin/pgbasin ./cmd/pgbasin
@@ -45,6 +46,24 @@ fuzz:
 			go test $$pkg -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x -parallel 2; \
 		done; \
 	done
+
+# Every fuzz target for FUZZCITIME, two at a time. A test binary is built for each
+# package, of which only the project's own packages are instrumented: go test -fuzz
+# would build the standard library anew, and once more for each target. When the time
+# is over in the wrong moment, Go reports just that, without an input, as a failure.
+fuzz-ci:
+	@set -e; bin=$$(mktemp -d); trap 'rm -rf "$$bin"' EXIT; \
+	pkgs=$$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); \
+	go test -c -o "$$bin/" -gcflags='github.com/pgbasin/pgbasin/...=-d=libfuzzer' $$pkgs; \
+	for pkg in $$pkgs; do \
+		test="$$bin/$$(basename $$pkg).test"; \
+		for target in $$($$test -test.list '^Fuzz'); do echo "$$pkg $$test $$target"; done; \
+	done > "$$bin/targets"; \
+	xargs -P 2 -L 1 sh -c 'cd "$$0" && "$$1" -test.run "^$$2\$$" -test.fuzz "^$$2\$$" -test.fuzztime $(FUZZCITIME) \
+		-test.fuzzminimizetime 20x -test.fuzzcachedir "$$1.cache" -test.parallel 1 -test.timeout 5m > "$$1.$$2.log" 2>&1 || \
+		{ grep -q "^    context deadline exceeded" "$$1.$$2.log" && ! grep -q "Failing input\|failure while" "$$1.$$2.log"; } || \
+		{ echo "$$0 $$2"; cat "$$1.$$2.log"; exit 1; }' < "$$bin/targets"; \
+	echo "$$(wc -l < "$$bin/targets") fuzz targets found nothing in $(FUZZCITIME) each"
 
 # Ratios against the installed PostgreSQL tools, both in one run; with QUICK=1
 # for about a minute.

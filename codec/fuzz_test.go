@@ -6,9 +6,12 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/seeds"
 )
 
 func FuzzParse(f *testing.F) {
+	seeds.Require(f, 20)
 	for _, s := range []string{"", "0", "-1", "gzip", "client-gzip:9", "server-lz4:level=1", "zstd:level=-5,workers=4,long=on", "none:", "x:y=z,", "zstd:long,,"} {
 		f.Add(s)
 	}

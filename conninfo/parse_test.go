@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/seeds"
 )
 
 // testdata/parse.json was recorded from PQconninfoParse of libpq 18.4.
@@ -139,6 +141,7 @@ func TestStringHidesSecrets(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	seeds.Require(f, 23)
 	data, err := os.ReadFile("testdata/parse.json")
 	if err != nil {
 		f.Fatal(err)

@@ -149,19 +149,3 @@ func TestOnlyRelationFilesAreIncremental(t *testing.T) {
 		}
 	}
 }
-
-func FuzzDecoder(f *testing.F) {
-	f.Add(build(small, 5, 1, 2), uint8(7))
-	f.Add(build(small, 5), uint8(1))
-	f.Add(build(small, 0, 0, 50, 99), uint8(200))
-	f.Add([]byte{}, uint8(1))
-	f.Fuzz(func(t *testing.T, b []byte, piece uint8) {
-		c, err := decode(b, int(piece)+1)
-		if err != nil {
-			return
-		}
-		if !bytes.HasPrefix(b, build(small, c.h.Truncation, c.h.Blocks...)[:small.HeaderSize(len(c.h.Blocks))]) {
-			t.Errorf("%v is not what was decoded", c.h)
-		}
-	})
-}

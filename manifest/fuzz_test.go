@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/pgbasin/pgbasin/internal/seeds"
 )
 
 // pieces returns what it has in pieces of random length.
@@ -26,6 +28,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 }
 
 func FuzzReader(f *testing.F) {
+	seeds.Require(f, 18)
 	for _, j := range judgements {
 		f.Add([]byte(j.manifest), uint64(1))
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgbasin/pgbasin/internal/seeds"
 	"github.com/pgbasin/pgbasin/pgdata"
 )
 
@@ -120,6 +121,7 @@ func TestNamesOfStates(t *testing.T) {
 }
 
 func FuzzParseControl(f *testing.F) {
+	seeds.Require(f, 15)
 	good := readFile(f, "testdata/pg_control-9.5")
 	f.Add(good[:264])
 	unknown := bytes.Clone(good[:264])

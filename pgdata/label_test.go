@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pgbasin/pgbasin/internal/seeds"
 	"github.com/pgbasin/pgbasin/pgdata"
 )
 
@@ -145,6 +146,7 @@ func TestTimesOfLabels(t *testing.T) {
 }
 
 func FuzzParseBackupLabel(f *testing.F) {
+	seeds.Require(f, 13)
 	for _, text := range []string{label95, label18, history14, strings.ReplaceAll(label95, "\n", "\r\n"), ""} {
 		f.Add([]byte(text))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgbasin/pgbasin/internal/seeds"
 	"github.com/pgbasin/pgbasin/pgdata"
 )
 
@@ -38,6 +39,7 @@ func TestTablespaceMaps(t *testing.T) {
 }
 
 func FuzzParseTablespaceMap(f *testing.F) {
+	seeds.Require(f, 14)
 	f.Add([]byte("16387 /tmp/rec/ts\n"))
 	f.Add([]byte("5 /a\\\\b\\\nc\\\rd\r\n"))
 	f.Add([]byte("5 /a\\b\\\n\n"))

@@ -368,3 +368,28 @@ func TestTheStreamsEndMustBeARowThatMeansSomething(t *testing.T) {
 		})
 	}
 }
+
+func TestAProofThatCostsTheClientMinutesIsRefused(t *testing.T) {
+	port := serve(t, func(nc net.Conn) {
+		if _, err := readStartup(nc); err != nil {
+			return
+		}
+		io.WriteString(nc, auth(10, "SCRAM-SHA-256\x00\x00"))
+		// The answer begins with what the client made up.
+		first := make([]byte, 4096)
+		n, err := nc.Read(first)
+		if err != nil {
+			return
+		}
+		_, nonce, _ := strings.Cut(string(first[:n]), ",r=")
+		io.WriteString(nc, auth(11, "r="+nonce+"x,s=c2FsdA==,i=2147483647"))
+		io.Copy(io.Discard, nc)
+	})
+	conn, err := replproto.Connect(context.Background(), config(t, "host=127.0.0.1 user=u password=x sslmode=disable port="+port))
+	if err == nil {
+		conn.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "SCRAM iteration count from server too high: 2147483647") {
+		t.Errorf("error: %v", err)
+	}
+}

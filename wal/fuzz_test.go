@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pgbasin/pgbasin/internal/seeds"
 	"github.com/pgbasin/pgbasin/lsn"
 )
 
@@ -23,6 +24,7 @@ func decodeAll(r *Record) {
 }
 
 func FuzzRecord(f *testing.F) {
+	seeds.Require(f, 15)
 	rel := le(uint32(1663), uint32(5), uint32(16384))
 	f.Add(mainBody(le(int64(1))), uint16(magic18), RmgrTransaction, uint8(xactCommit), uint32(0))
 	f.Add(mainBody(le(int64(1), uint32(0x1FF), make([]byte, 8), uint32(1), uint32(2), uint32(1), make([]byte, 12), uint32(1), make([]byte, 16), uint32(1), make([]byte, 16), uint32(7), []byte("gid\x00"))),
@@ -63,6 +65,7 @@ func FuzzRecord(f *testing.F) {
 // which it is. fix makes the records' checksums right, so that what they hold is
 // looked at too.
 func FuzzPages(f *testing.F) {
+	seeds.Require(f, 9)
 	names, err := filepath.Glob("testdata/pages-*")
 	if err != nil || len(names) < 7 {
 		f.Fatalf("pages of real servers are missing: %v, %v", names, err)

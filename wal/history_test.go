@@ -1,9 +1,12 @@
 package wal_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/pgbasin/pgbasin/internal/seeds"
 	"github.com/pgbasin/pgbasin/wal"
 )
 
@@ -27,6 +30,7 @@ func TestHistoriesListTheAncestors(t *testing.T) {
 }
 
 func FuzzParseHistory(f *testing.F) {
+	seeds.Require(f, 14)
 	f.Add([]byte("1\t0/3000060\tno recovery target specified\n\n3\t1/A0\tx\n"))
 	f.Add([]byte("# only a comment"))
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -38,6 +42,17 @@ func FuzzParseHistory(f *testing.F) {
 			if all[i].Timeline <= all[i-1].Timeline {
 				t.Errorf("not ascending: %v", all)
 			}
+		}
+		// What was read means the same when it is written again.
+		var again strings.Builder
+		for _, a := range all {
+			if a.Timeline == 0 {
+				t.Error("there is no timeline 0")
+			}
+			fmt.Fprintf(&again, "%d\t%v\tagain\n", a.Timeline, a.End)
+		}
+		if list, err := wal.ParseHistory([]byte(again.String())); err == nil && !slices.Equal(list, all) || (err != nil && all != nil) {
+			t.Errorf("%v is read again as %v, %v", all, list, err)
 		}
 	})
 }

@@ -165,7 +165,7 @@ func (r *run) info(step string) {
 }
 
 // notice shows what the server says as it says it, at the beginning of a line.
-func (r *run) notice(n *replproto.Notice) { r.p.Console.Line(n.String()) }
+func (r *run) notice(n *replproto.Notice) { r.p.Console.Notice(n.String()) }
 
 func (r *run) cleaning(what string) {
 	r.report.Close(false)

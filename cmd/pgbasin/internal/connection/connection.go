@@ -70,7 +70,7 @@ func (o *Options) Config(p *program.Program) (*replproto.Config, error) {
 		ServerTimeout:   o.ServerTimeout,
 		// As libpq writes it.
 		Warning: func(text string) { p.Console.Line("WARNING: " + text) },
-		Notice:  func(n *replproto.Notice) { p.Console.Line(n.String()) },
+		Notice:  func(n *replproto.Notice) { p.Console.Notice(n.String()) },
 	}
 	if !o.NoPassword {
 		cfg.Prompt = prompt.Prompt{In: p.Stdin, Out: p.Console, NoTerminal: p.NoTerminal}.Password

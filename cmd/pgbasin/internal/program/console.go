@@ -18,6 +18,8 @@ type Console struct {
 
 	mu     sync.Mutex
 	status string // as it stands on the terminal; "" = none
+
+	notices notices
 }
 
 // NewConsole makes a Console that writes to w.
