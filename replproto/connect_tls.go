@@ -60,16 +60,22 @@ func tlsError(err error) error {
 	case errors.As(err, &verify):
 		return fmt.Errorf("SSL error: certificate verify failed: %w", verify.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("SSL SYSCALL error: EOF detected")
+		return &brokenHandshake{errors.New("SSL SYSCALL error: EOF detected")}
 	case errors.As(err, &op) && op.Op == "remote error":
 		return fmt.Errorf("SSL error: %w", op.Err)
 	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		return &systemError{prefix: "SSL SYSCALL error: ", err: err}
+		return &brokenHandshake{&systemError{prefix: "SSL SYSCALL error: ", err: err}}
 	}
 	return fmt.Errorf("SSL error: %w", err)
 }
+
+// brokenHandshake is a connection that was lost, in libpq's words for that.
+type brokenHandshake struct{ error }
+
+func (e *brokenHandshake) Unwrap() error        { return e.error }
+func (e *brokenHandshake) Is(target error) bool { return target == ErrConnectionLost }
 
 func newTLSConfig(s conninfo.Settings, h conninfo.Host, session *tlsSession) (*tls.Config, error) {
 	config := &tls.Config{

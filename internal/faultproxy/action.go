@@ -43,10 +43,10 @@ var LoseOther = Action{"lose-other", func(d *direction) bool { d.link.directions
 // ever.
 func Stall(g *Gate) Action {
 	return Action{"stall", func(d *direction) bool {
-		if g == nil {
-			g = NewGate()
-		}
 		d.link.gate = g
+		if g == nil {
+			d.link.gate = NewGate()
+		}
 		return true
 	}}
 }

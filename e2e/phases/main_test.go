@@ -1,0 +1,20 @@
+package phases
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+var majorsFlag = flag.String("majors", "13,18", "server versions, 13 or later, for the tests with Matrix in their name")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most cells wait for a silent server to be given up.
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,163 @@
+package phases
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgbasin/pgbasin/e2e/harness"
+	"github.com/pgbasin/pgbasin/internal/faultproxy"
+)
+
+// serverTimeout is Config.ServerTimeout in cells in which a server falls silent. It
+// is longer than a server on a busy machine keeps a client waiting.
+const serverTimeout = 4 * time.Second
+
+// patience is when something that should end is taken to hang.
+const patience = 120 * time.Second
+
+// phase is a place in the conversation of an operation.
+type phase struct {
+	name     string
+	conn     int // counted as the operation makes them
+	side     faultproxy.Side
+	at       faultproxy.Point
+	settings string // more connection settings
+	since    int    // the first major that has it
+
+	// The operation's own way of handling what happens here.
+	first bool // it gives up: nothing is known of the server yet
+	idle  bool // the server may be silent for hours
+	mute  bool // what the client says from here on does not matter
+	over  bool // everything has arrived
+}
+
+// kind is what faults have in common.
+type kind int
+
+const (
+	harmless kind = iota
+	ending        // the connection ends
+	silent        // the server is not heard any more
+	deaf          // the server does not hear the client any more
+)
+
+// fault is what happens.
+type fault struct {
+	name string
+	kind kind
+	do   faultproxy.Action
+	more bool // to the client it is what another one is, too: on one major only
+}
+
+var faults = []fault{
+	{"cut", ending, faultproxy.Cut, false},
+	{"reset", ending, faultproxy.Reset, true},
+	{"stall", silent, faultproxy.Stall(nil), true},
+	{"half-open", silent, faultproxy.Vanish, false},
+	{"lost from there on", silent, faultproxy.Lose, true},
+	{"the other side lost", deaf, faultproxy.LoseOther, false},
+}
+
+// outcome is what an operation makes of a fault.
+type outcome int
+
+const (
+	unharmed outcome = iota // nothing is noticed, not even in the end
+	noticed                 // the connection is given up, with what that means for the operation
+	waiting                 // it waits for the server
+)
+
+// kind is what a fault is to the client: Lose and LoseOther are seen from the side
+// that sends.
+func (p phase) kind(f fault) kind {
+	switch {
+	case p.side == faultproxy.Client && f.name == "lost from there on":
+		return deaf
+	case p.side == faultproxy.Client && f.kind == deaf:
+		return silent
+	}
+	return f.kind
+}
+
+func (p phase) outcome(f fault) outcome {
+	k := p.kind(f)
+	switch {
+	case k == harmless, p.over, p.mute && k == deaf:
+		return unharmed
+	case p.idle && k == silent:
+		return waiting
+	}
+	return noticed
+}
+
+// shape is what changes nothing, from the first byte on.
+type shape struct {
+	name string
+	arm  func(p *faultproxy.Proxy)
+}
+
+// everywhere arms an action for both sides of all connections.
+func everywhere(p *faultproxy.Proxy, at int64, do faultproxy.Action) {
+	for _, side := range []faultproxy.Side{faultproxy.Server, faultproxy.Client} {
+		p.On(faultproxy.Any, side, faultproxy.After(at), do)
+	}
+}
+
+var shapes = []shape{
+	{"every message in pieces", func(p *faultproxy.Proxy) { everywhere(p, 0, faultproxy.Split) }},
+	{"byte by byte", func(p *faultproxy.Proxy) {
+		everywhere(p, 0, faultproxy.Bytewise)
+		everywhere(p, 200<<10, faultproxy.Split)
+	}},
+	{"delayed", func(p *faultproxy.Proxy) { everywhere(p, 0, faultproxy.Delay(2*time.Millisecond)) }},
+	{"merged", func(p *faultproxy.Proxy) { everywhere(p, 0, faultproxy.Merge(100<<10)) }},
+	{"slow", func(p *faultproxy.Proxy) { everywhere(p, 0, faultproxy.Limit(20<<20)) }},
+}
+
+// operation is a row of the matrix.
+type operation struct {
+	name   string
+	phases func(s *server) []phase
+	// strike runs it with a fault at a phase, and checks what comes of it.
+	strike func(t *testing.T, s *server, p phase, f fault)
+	// pass runs it in a shape, and checks that nothing is different.
+	pass func(t *testing.T, s *server, p shape)
+}
+
+var operations = []operation{backupOperation, receiveOperation}
+
+func TestEveryPhaseSurvivesTheNetworkMatrix(t *testing.T) {
+	majors := harness.Majors(t, *majorsFlag)
+	newest := slices.Max(majors)
+	for _, major := range majors {
+		s := startServer(t, major)
+		for _, o := range operations {
+			for _, p := range o.phases(s) {
+				if major < p.since {
+					continue
+				}
+				for _, f := range faults {
+					if f.more && major != newest {
+						continue
+					}
+					t.Run(cell(s, o, p.name, f.name), func(t *testing.T) {
+						t.Parallel()
+						o.strike(t, s, p, f)
+					})
+				}
+			}
+			for _, p := range shapes {
+				t.Run(cell(s, o, "shape", p.name), func(t *testing.T) {
+					t.Parallel()
+					o.pass(t, s, p)
+				})
+			}
+		}
+	}
+}
+
+func cell(s *server, o operation, rest ...string) string {
+	return strings.Join(append([]string{s.name, o.name}, rest...), "/")
+}
