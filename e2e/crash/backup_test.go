@@ -57,7 +57,7 @@ func checkBackup(t *testing.T, l *powercut.Log, dir, final string) {
 	refused := map[uint64]bool{}
 	scratch := t.TempDir()
 	whole := 0
-	replay(t, l, powercut.Plan{Random: 8, Seed: 1}, func(s *powercut.State) error {
+	replay(t, l, powercut.Plan{Random: 8, Seed: 1, At: l.Steps}, func(s *powercut.State) error {
 		if s.Exists(dir + "/" + final) {
 			if s.Sum("") != want {
 				return fmt.Errorf("%s is there, but the backup is not whole: it has %v", final, s.List(dir))

@@ -60,7 +60,7 @@ func (p *pushes) push(t *testing.T, enter, leave hook, name, compression string)
 func (p *pushes) check(t *testing.T, random int) {
 	t.Helper()
 	done := exits(p.Log)
-	replay(t, p.Log, powercut.Plan{Random: random, Seed: 1}, func(s *powercut.State) error {
+	replay(t, p.Log, powercut.Plan{Random: random, Seed: 1, At: p.Log.Steps}, func(s *powercut.State) error {
 		have := map[string]bool{}
 		for _, stored := range s.List("") {
 			algorithm := codec.ByName(stored)

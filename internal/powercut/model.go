@@ -1,6 +1,9 @@
 package powercut
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // fate is what is known of a change.
 type fate int8
@@ -23,6 +26,7 @@ type disk struct {
 	l     *Log
 	files map[int]*file
 	dirs  map[int]*directory
+	spare buffers
 }
 
 type file struct {
@@ -138,14 +142,29 @@ func set(names map[string]int, e Entry) {
 type builder struct {
 	content []byte
 	owned   bool
+	spare   *buffers // may be nil
 }
 
 func (b *builder) own(size int64) {
 	if !b.owned || int64(cap(b.content)) < size {
-		grown := make([]byte, len(b.content), max(size, int64(len(b.content)))+size/4)
-		copy(grown, b.content)
+		grown := append(b.spare.take(max(size, int64(len(b.content)))), b.content...)
 		b.content, b.owned = grown, true
 	}
+}
+
+// buffers are used again from state to state: there are many large ones.
+type buffers [][]byte
+
+func (s *buffers) take(size int64) []byte {
+	if s != nil {
+		for i, b := range *s {
+			if int64(cap(b)) >= size {
+				*s = slices.Delete(*s, i, i+1)
+				return b[:0]
+			}
+		}
+	}
+	return make([]byte, 0, size+size/4)
 }
 
 // resize cuts off, or fills up with zeroes.

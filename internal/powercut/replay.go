@@ -39,6 +39,7 @@ func (l *Log) Replay(p Plan, check func(s *State) error) (states int, err error)
 				if err := check(s); err != nil {
 					return states, fmt.Errorf("%v: %w", s, err)
 				}
+				s.release()
 			}
 		}
 		if n == len(l.Events) {
@@ -46,4 +47,10 @@ func (l *Log) Replay(p Plan, check func(s *State) error) (states int, err error)
 		}
 		d.happen(n)
 	}
+}
+
+// Steps tells points in time at which something else is next than a write to a
+// file, or nothing: between the writes of a file there is little to see.
+func (l *Log) Steps(n int) bool {
+	return n == len(l.Events) || l.Events[n].Kind != Write
 }

@@ -26,6 +26,7 @@ type State struct {
 	pick  picker
 	dirs  map[int]map[string]int // entries, as far as they were needed
 	files map[int][]byte         // contents, likewise
+	owned [][]byte               // those that are not a base
 }
 
 // picker chooses what of the changes that are not durable is on disk.
@@ -100,7 +101,7 @@ func (s *State) content(id int) []byte {
 	if b, ok := s.files[id]; ok {
 		return b
 	}
-	b := builder{content: f.base}
+	b := builder{content: f.base, spare: &s.d.spare}
 	m := s.pick.data
 	until := -1 // the last event of which all got to the disk
 	if m == some {
@@ -130,8 +131,14 @@ func (s *State) content(id int) []byte {
 		}
 	}
 	s.files[id] = b.content
+	if b.owned {
+		s.owned = append(s.owned, b.content)
+	}
 	return b.content
 }
+
+// release gives the state's buffers back.
+func (s *State) release() { s.d.spare = append(s.d.spare, s.owned...) }
 
 // blocks applies some blocks of a write, and perhaps the file's new size.
 func (s *State) blocks(b *builder, c *change) {
