@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/conninfo"
 )
@@ -46,6 +47,7 @@ type gate struct {
 	left     int    // bytes of it still to be read from r
 	deliver  bool   // the gate is open: everything passes
 	authed   bool   // AuthenticationOk has passed
+	told     bool   // the server has asked for the password itself, and got it
 	finished bool   // an authentication exchange took place
 	bound    bool   // ... with channel binding
 
@@ -58,7 +60,7 @@ type authPolicy struct {
 	methods        conninfo.AuthMethods
 	channelBinding string
 	encrypted      bool
-	havePassword   bool
+	password       string
 	certificate    func() error // nil, or checks what sslcertmode=require demands
 }
 
@@ -150,14 +152,26 @@ func (g *gate) next() error {
 			return err
 		}
 	case 'E':
-		g.serverError = &ServerError{parseFields(body)}
+		g.serverError = &ServerError{g.fields(body)}
 	case 'N':
 		if g.notice != nil {
-			g.notice(&Notice{parseFields(body)})
+			g.notice(&Notice{g.fields(body)})
 		}
 	}
 	g.pending = message
 	return nil
+}
+
+// fields reads a message, without the password if the server has been told it and
+// says it again.
+func (g *gate) fields(body []byte) Fields {
+	f := parseFields(body)
+	if g.told {
+		for _, text := range []*string{&f.Message, &f.Detail, &f.Hint, &f.Context} {
+			*text = strings.ReplaceAll(*text, g.policy.password, "***")
+		}
+	}
+	return f
 }
 
 // oldError reads the error of a server that failed before it knew the
@@ -225,10 +239,10 @@ func (g *gate) authentication(body []byte) error {
 
 	switch code {
 	case authPassword, authMD5:
-		if !p.havePassword {
+		if p.password == "" {
 			return errNoPassword
 		}
-		g.finished = true
+		g.finished, g.told = true, code == authPassword
 	case authSASL:
 		return g.saslStart(body[4:])
 	case authSASLCont:
@@ -276,7 +290,7 @@ func (g *gate) saslStart(list []byte) error {
 		return errors.New("channel binding is required, but server did not offer an authentication method that supports channel binding")
 	case !plus && !slices.Contains(offered, "SCRAM-SHA-256"):
 		return errors.New("none of the server's SASL authentication mechanisms are supported")
-	case !p.havePassword:
+	case p.password == "":
 		return errNoPassword
 	}
 	// pgconn chooses the mechanism by the same rule, and itself insists on
