@@ -8,7 +8,7 @@ import (
 )
 
 // Proxy forwards connections to a server and can cut or stall them. All methods
-// are safe for concurrent use. It is closed at the end of the test.
+// are safe for concurrent use.
 type Proxy struct {
 	ln              net.Listener
 	network, target string
@@ -37,12 +37,23 @@ type link struct {
 	hung           bool
 }
 
-// NewProxy forwards to target, host:port or the path of a Unix socket.
+// NewProxy forwards to target, host:port or the path of a Unix socket, until the
+// end of the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := ListenProxy(target)
 	if err != nil {
 		t.Fatalf("pgfake: %v", err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// ListenProxy is NewProxy without a test. The caller closes it.
+func ListenProxy(target string) (*Proxy, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
 	}
 	p := &Proxy{ln: ln, network: "tcp", target: target, cuts: map[int]cut{}}
 	if target != "" && target[0] == '/' {
@@ -51,8 +62,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	p.changed = sync.NewCond(&p.mu)
 	p.wg.Add(1)
 	go p.accept()
-	t.Cleanup(p.close)
-	return p
+	return p, nil
 }
 
 // Addr is the proxy's address as host:port; Host and Port are its parts.
@@ -264,7 +274,8 @@ func closeWrite(nc net.Conn) {
 	}
 }
 
-func (p *Proxy) close() {
+// Close ends everything.
+func (p *Proxy) Close() {
 	p.ln.Close()
 	p.mu.Lock()
 	p.closed = true
