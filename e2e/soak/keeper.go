@@ -96,9 +96,9 @@ func (s *soak) failedBackup(ctx context.Context, path string, before int, failur
 	return os.RemoveAll(path)
 }
 
-// disturb does something to every other backup.
+// disturb does something to some of the backups.
 func (s *soak) disturb(ctx context.Context, p *program) {
-	switch s.draw(6) {
+	switch s.draw(8) {
 	case 0:
 		pause(ctx, time.Duration(s.draw(int(500*time.Millisecond))))
 		if p.running() {

@@ -28,7 +28,7 @@ const (
 	standbyName    = "archive"
 	backupInterval = time.Minute
 	// shortRun has this many backups.
-	backupsOfShortRun = 9
+	backupsOfShortRun = 14
 )
 
 // soak is one run.
