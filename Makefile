@@ -1,16 +1,17 @@
-# Targets: build, demo, test, e2e, matrix, lint, fuzz, fuzz-ci, bench, cross, deps.
+# Targets: build, demo, test, e2e, matrix, lint, fuzz, fuzz-ci, bench, cross, deps, check-supply, licences, reproducible, soak.
 # What they need beside Go is installed by "make deps".
 
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 GOBUILD     := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME    ?= 20s
 FUZZCITIME  ?= 1s
 # All majors that a server can be had for without building it.
 MAJORS      := 10,11,12,13,14,15,16,17,18
 
-.PHONY: build demo test e2e matrix lint fuzz fuzz-ci bench cross deps clean
+.PHONY: build demo test e2e matrix lint fuzz fuzz-ci bench cross deps check-supply licences reproducible soak clean
 
 build:
 	$(GOBUILD) -o bin/pgbasin ./cmd/pgbasin
@@ -77,6 +78,32 @@ cross:
 		GOOS=$${target%/*} GOARCH=$${target#*/} $(GOBUILD) -o /dev/null ./cmd/pgbasin; \
 		GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./...; \
 	done
+
+# What the binary is built of: modules are what go.sum says, their licences are
+# allowed and listed, known vulnerabilities do not reach it, and everybody who
+# builds it gets the same bytes. The list of vulnerabilities comes from the
+# network; where it cannot be had that check is left out, and said so.
+check-supply: reproducible
+	go mod verify
+	go test -count=1 ./internal/thirdparty
+	@go run $(GOVULNCHECK) ./...; status=$$?; \
+	if test $$status = 3; then exit 1; fi; \
+	if test $$status != 0; then echo "check-supply: vulnerabilities were NOT checked (see above)"; fi
+
+# Writes the list of modules and the texts of their licences.
+licences:
+	go run ./internal/thirdparty > docs/THIRD_PARTY.md.new
+	mv docs/THIRD_PARTY.md.new docs/THIRD_PARTY.md
+
+# Builds twice, in two directories, with caches of their own, and compares; with
+# TARGETS=linux/arm64,... for others than linux/amd64.
+reproducible:
+	go run ./internal/reproducible $(if $(TARGETS),-targets $(TARGETS))
+
+# Faults at random for so many minutes, with every commit that was acknowledged
+# found again at the end: see e2e/soak.
+soak: build
+	go run ./e2e/soak -minutes $(or $(MINUTES),10) $(if $(SEED),-seed $(SEED))
 
 # Installs what the tests compare with and read backups with. As root on Debian
 # it does so by itself; elsewhere it says what is missing.

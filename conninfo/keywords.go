@@ -92,19 +92,14 @@ const hidden = "***"
 
 // shownAfter returns text for a message. Text that follows a secret value may
 // be the rest of that secret, cut off at a space or "&" that should have been
-// quoted; it is shown only when it looks like a keyword. Text before an "@" may
-// be the user and password of a misspelt URI.
+// quoted; it is shown only when it is a keyword. Text before an "@" may be the
+// user and password of a misspelt URI.
 func shownAfter(previous, text string) string {
-	if !secret(previous) {
-		if at := strings.LastIndexByte(text, '@'); at >= 0 {
-			return hidden + text[at:]
-		}
-		return text
+	switch at := strings.LastIndexByte(text, '@'); {
+	case secret(previous) && !Known(text):
+		return hidden
+	case at >= 0:
+		return hidden + text[at:]
 	}
-	for i := range len(text) {
-		if c := text[i]; c != '_' && (c < 'a' || c > 'z') {
-			return hidden
-		}
-	}
-	return text
+	return Hide(text)
 }

@@ -77,7 +77,11 @@ func TestErrorsShowNoSecrets(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"password=s3cr et1", `missing "=" after "***" in connection info string`},
 		{"password=s3cr et1=x", `invalid connection option "***"`},
-		{"password=s3cret hots=x", `invalid connection option "hots"`},
+		{"password=correct s3cret", `missing "=" after "***" in connection info string`},
+		{"password=s3cret host", `missing "=" after "host" in connection info string`},
+		{"pasword=s3cret1", `invalid connection option "pasword"`},
+		{"postgresql://u:s3cr@et1@h/db", `invalid host in URI: "/", "?" and "@" in a user name or password must be percent-encoded`},
+		{"password=s3cret hots=x", `invalid connection option "***"`},
 		{"postgresql://u:s3cr%zzet1@h", `invalid percent-encoded token: "***"`},
 		{"postgresql://u:s3cr et1@h", `unexpected spaces found in "***", use percent-encoded spaces (%20) instead`},
 		{"postgresql://h?password=s3cr%zzet1", `invalid percent-encoded token: "***"`},

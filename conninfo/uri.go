@@ -78,6 +78,14 @@ func (s *Settings) parseURI(uri string, prefix int) error {
 		hosts.WriteByte(',')
 		ports.WriteByte(',')
 	}
+	// libpq looks the whole up as a name, and says that it knows no such host. An
+	// "@" begins the name of an abstract socket; elsewhere it ended a password that
+	// holds another.
+	for name := range strings.SplitSeq(hosts.String(), ",") {
+		if s.Value("password") != "" && strings.LastIndexByte(name, '@') > 0 {
+			return errors.New("invalid host in URI: \"/\", \"?\" and \"@\" in a user name or password must be percent-encoded")
+		}
+	}
 	if err := s.storeDecoded("host", hosts.String()); err != nil {
 		return err
 	}

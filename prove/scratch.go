@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // scratch is the directory of one throwaway server: data, tablespaces, its
@@ -109,6 +111,16 @@ func (s *scratch) write(path, text string) error {
 		err = f.Chown(int(s.owner.uid), int(s.owner.gid))
 	}
 	return errors.Join(err, f.Close())
+}
+
+// openLog opens the log, which write has made, and no link in its place.
+func (s *scratch) openLog() (*os.File, error) {
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return durable.OpenWrite(root, filepath.Base(s.log()))
 }
 
 // remove removes everything, also what a server that is still ending writes.

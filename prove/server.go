@@ -291,7 +291,7 @@ func (s *Server) writeConfiguration(c *configuration) error {
 func (s *Server) launch(ctx context.Context) error {
 	s.log.close()
 	s.log = follower{path: s.scratch.log()}
-	log, err := os.OpenFile(s.scratch.log(), os.O_WRONLY|os.O_APPEND, 0)
+	log, err := s.scratch.openLog()
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, secured *tlsSession)
 			methods:        methods,
 			channelBinding: s.Value("channel_binding"),
 			encrypted:      secured != nil,
-			havePassword:   t.address.host.Password != "",
+			password:       t.address.host.Password,
 		},
 	}
 	if s.Value("sslcertmode") == "require" {

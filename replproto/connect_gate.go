@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/conninfo"
 )
@@ -48,6 +49,7 @@ type gate struct {
 	total    int    // bytes of all messages so far
 	deliver  bool   // the gate is open: everything passes
 	authed   bool   // AuthenticationOk has passed
+	told     bool   // the server has asked for the password itself, and got it
 	finished bool   // an authentication exchange took place
 	bound    bool   // ... with channel binding
 
@@ -60,7 +62,7 @@ type authPolicy struct {
 	methods        conninfo.AuthMethods
 	channelBinding string
 	encrypted      bool
-	havePassword   bool
+	password       string
 	certificate    func() error // nil, or checks what sslcertmode=require demands
 }
 
@@ -156,13 +158,27 @@ func (g *gate) next() error {
 		}
 	case 'E':
 		g.serverError = newServerError(body)
+		g.hide(&g.serverError.Fields)
 	case 'N':
 		if g.notice != nil {
-			g.notice(newNotice(body))
+			n := newNotice(body)
+			g.hide(&n.Fields)
+			g.notice(n)
 		}
 	}
 	g.pending = message
 	return nil
+}
+
+// hide takes the password out of a message if the server has been told it and says
+// it again.
+func (g *gate) hide(f *Fields) {
+	if !g.told {
+		return
+	}
+	for _, text := range []*string{&f.Message, &f.Detail, &f.Hint, &f.Context} {
+		*text = strings.ReplaceAll(*text, g.policy.password, "***")
+	}
 }
 
 // oldError reads the error of a server that failed before it knew the
@@ -230,10 +246,10 @@ func (g *gate) authentication(body []byte) error {
 
 	switch code {
 	case authPassword, authMD5:
-		if !p.havePassword {
+		if p.password == "" {
 			return errNoPassword
 		}
-		g.finished = true
+		g.finished, g.told = true, code == authPassword
 	case authSASL:
 		return g.saslStart(body[4:])
 	case authSASLCont:
@@ -281,7 +297,7 @@ func (g *gate) saslStart(list []byte) error {
 		return errors.New("channel binding is required, but server did not offer an authentication method that supports channel binding")
 	case !plus && !slices.Contains(offered, "SCRAM-SHA-256"):
 		return errors.New("none of the server's SASL authentication mechanisms are supported")
-	case !p.havePassword:
+	case p.password == "":
 		return errNoPassword
 	}
 	// pgconn chooses the mechanism by the same rule, and itself insists on

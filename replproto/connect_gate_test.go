@@ -59,7 +59,7 @@ func FuzzGate(f *testing.F) {
 	f.Add([]byte("Eold error\n\x00"))
 	f.Add([]byte("R\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, p := range []*authPolicy{{}, {havePassword: true, encrypted: true, channelBinding: "require"}} {
+		for _, p := range []*authPolicy{{}, {password: "secret", encrypted: true, channelBinding: "require"}} {
 			g := &gate{r: bytes.NewReader(data), policy: p}
 			out, err := io.ReadAll(g)
 			if !bytes.HasPrefix(data, out) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -31,6 +33,11 @@ func (e *PathError) Error() string {
 // fs.ErrNotExist when the archive does not have the file; it is a *CorruptError
 // when what it has is not right, an *UnreachableError, *NameError or *PathError.
 //
+// A partial segment is also as good as missing when there is a file of the
+// segment's name beside to that has all of it, and maybe more: a backup's own WAL,
+// of a time when the archive was behind. The server looks there when the archive
+// has nothing, but takes the end of what the archive has for the end of all WAL.
+//
 // Nothing is synced: the server reads the file at once, syncs what it keeps
 // (KeepFileRestoredFromArchive in its xlogarchive.c), and asks again after a
 // crash.
@@ -53,6 +60,15 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 		return err
 	}
 	defer c.Close()
+	if c.partial() && n.kind == segment && filepath.Base(to) != name {
+		has, err := a.beside(ctx, dir, name, c.stored)
+		if err != nil {
+			return err
+		}
+		if has {
+			return fmt.Errorf("%q has no more of WAL file %q than is in %q: %w", a.dir, name, dir.Name(), fs.ErrNotExist)
+		}
+	}
 	t, err := newTemp(dir, filepath.Base(to)+fetchInfix, modeFor(dir))
 	if err != nil {
 		return &PathError{to, err}
@@ -65,6 +81,60 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 		return &PathError{to, err}
 	}
 	return nil
+}
+
+// beside tells whether the file of that name in dir begins with all that a partial
+// segment has. Files that a server keeps for reuse have the names of later segments
+// and other content.
+func (a *Archive) beside(ctx context.Context, dir *os.Root, name string, s stored) (bool, error) {
+	info, err := dir.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, nil
+	}
+	f, err := dir.Open(name)
+	if err != nil {
+		return false, nil
+	}
+	defer f.Close()
+	c, err := a.content(s)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	there, local := make([]byte, copySize), make([]byte, copySize)
+	for {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		n, err := io.ReadFull(c, there)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return false, err
+		}
+		m, _ := io.ReadFull(f, local[:n])
+		// Behind the first difference nothing may have been received.
+		if same := commonPrefix(there[:n], local[:m]); same < n {
+			return restBlank(there[same:n], c)
+		}
+		if n < len(there) {
+			return true, nil
+		}
+	}
+}
+
+// restBlank tells whether b, and all that is still to be read, are zeroes.
+func restBlank(b []byte, r io.Reader) (bool, error) {
+	buf := make([]byte, copySize)
+	for blank(b) {
+		n, err := r.Read(buf)
+		b = buf[:n]
+		if n == 0 && err == io.EOF {
+			return true, nil
+		}
+		if err != nil && err != io.EOF {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // copyTo writes all of it, and what is missing of a partial segment.

@@ -76,6 +76,48 @@ func TestPartialSegmentIsTakenWhenThereIsNothingElse(t *testing.T) {
 	}
 }
 
+func TestPartialSegmentIsNotTakenInPlaceOfOneThatTheServerHasWithMore(t *testing.T) {
+	whole := makeSegment(1, 5, strings.Repeat("0123456789abcdef", 60000))
+	cut := func(n int) []byte {
+		b := bytes.Clone(whole)
+		clear(b[n:])
+		return b
+	}
+	name := segmentName(1, 5)
+	for what, c := range map[string]struct {
+		archive string // name of the file
+		content []byte
+		beside  []byte // nil if there is none
+		missing bool
+	}{
+		"the server's has more":                 {name + ".partial", cut(9000), whole, true},
+		"more, far behind":                      {name + ".partial", cut(700000), cut(800000), true},
+		"compressed":                            {name + ".zst.partial", compress(t, codec.Zstd, whole[:9000]), whole, true},
+		"the same":                              {name + ".partial", cut(9000), cut(9000), true},
+		"shorter file":                          {name + ".partial", cut(9000), whole[:9000], true},
+		"the archive has more":                  {name + ".partial", cut(9000), cut(8000), false},
+		"more, compressed":                      {name + ".gz.partial", compress(t, codec.Gzip, whole[:300000]), cut(299999), false},
+		"a file for reuse":                      {name + ".partial", cut(9000), makeSegment(1, 2, strings.Repeat("what was before ", 60000)), false},
+		"nothing is there":                      {name + ".partial", cut(9000), nil, false},
+		"an empty file":                         {name + ".partial", cut(9000), []byte{}, false},
+		"a whole segment is taken all the same": {name, whole, whole, false},
+	} {
+		archive, out := t.TempDir(), t.TempDir()
+		writeFile(t, archive, c.archive, c.content)
+		if c.beside != nil {
+			writeFile(t, out, name, c.beside)
+		}
+		to := filepath.Join(out, "RECOVERYXLOG")
+		err := open(t, archive).Fetch(context.Background(), name, to)
+		if c.missing && !errors.Is(err, fs.ErrNotExist) || !c.missing && err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) != c.missing {
+			t.Errorf("%s: what was fetched: %v", what, err)
+		}
+	}
+}
+
 func TestCorruptFilesAreNamedAndLeaveNothing(t *testing.T) {
 	good := makeSegment(1, 5, strings.Repeat("some text ", 1000))
 	name := segmentName(1, 5)

@@ -38,7 +38,7 @@ var commands = []command{
 
 func main() {
 	os.Exit(run(&process{
-		args: os.Args, lookupEnv: os.LookupEnv,
+		args: takeArguments(os.Args), lookupEnv: os.LookupEnv,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		interrupts: interrupt.Watch,
 	}))

@@ -11,7 +11,6 @@ import (
 const patience = 60 * time.Second
 
 // Proxy forwards connections to a server. All methods are safe for concurrent use.
-// It is closed at the end of the test.
 type Proxy struct {
 	network, target string
 	addr            *net.TCPAddr
@@ -27,12 +26,23 @@ type Proxy struct {
 	stalling *Gate // of Stall; nil if there is none
 }
 
-// New forwards to target, host:port or the path of a Unix socket.
+// New forwards to target, host:port or the path of a Unix socket, until the end of
+// the test.
 func New(t testing.TB, target string) *Proxy {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := Listen(target)
 	if err != nil {
 		t.Fatalf("faultproxy: %v", err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Listen is New without a test. The caller closes it.
+func Listen(target string) (*Proxy, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
 	}
 	p := &Proxy{
 		network: "tcp", target: target, addr: ln.Addr().(*net.TCPAddr),
@@ -42,8 +52,7 @@ func New(t testing.TB, target string) *Proxy {
 		p.network = "unix"
 	}
 	p.serve(ln)
-	t.Cleanup(p.close)
-	return p
+	return p, nil
 }
 
 // Addr is the proxy's address as host:port; Host and Port are its parts.
@@ -290,7 +299,8 @@ func (p *Proxy) connect(client net.Conn) {
 	}
 }
 
-func (p *Proxy) close() {
+// Close ends everything.
+func (p *Proxy) Close() {
 	close(p.closing)
 	p.mu.Lock()
 	if p.ln != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/conninfo"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/replproto"
 )
@@ -173,20 +174,21 @@ func (r *run) cleaning(what string) {
 	r.p.Console.Status(shorten(what, r.p.Console.Columns()))
 }
 
-// describeUsage puts into words what is wrong with the command line.
+// describeUsage puts into words what is wrong with the command line, without
+// passwords in arguments that are quoted.
 func describeUsage(p *program.Program, err error) failure {
 	var syntax *getopt.SyntaxError
 	var refused *usage.Error
 	switch {
 	case errors.As(err, &syntax):
 		// getopt speaks under the name that it was given, with the path.
-		return failure{text: syntax.Text, speaker: p.Argv0, help: true}
+		return failure{text: conninfo.Hide(syntax.Text), speaker: p.Argv0, help: true}
 	case errors.As(err, &refused):
-		f := failure{text: refused.Text, help: refused.Help}
+		f := failure{text: conninfo.Hide(refused.Text), help: refused.Help}
 		if refused.Hint != "" {
 			f.hints = []string{refused.Hint}
 		}
 		return f
 	}
-	return failure{text: err.Error()}
+	return failure{text: conninfo.Hide(err.Error())}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"strings"
+
+	"github.com/pgbasin/pgbasin/conninfo"
 )
 
 // Program is one call of a command.
@@ -51,8 +53,14 @@ func (p *Program) Answer(text string) int {
 }
 
 // Error prints what made the command fail, as PostgreSQL's tools do
-// (src/common/logging.c). Further lines of text stay as they are.
-func (p *Program) Error(text string) { p.message("error: ", text) }
+// (src/common/logging.c). Further lines of text stay as they are. A password in an
+// argument that is quoted, such as a connection string in the wrong place, is
+// hidden.
+func (p *Program) Error(text string) { p.message("error: ", conninfo.Hide(text)) }
+
+// Complain prints a complaint of getopt_long, which speaks under the name that it
+// was given, with the path. It hides passwords as Error does.
+func (p *Program) Complain(text string) { p.Console.Line(p.Argv0 + ": " + conninfo.Hide(text)) }
 
 // Detail adds to an error.
 func (p *Program) Detail(text string) { p.message("detail: ", text) }

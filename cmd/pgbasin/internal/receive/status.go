@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pgbasin/pgbasin/walstream"
@@ -107,7 +108,8 @@ func (m *metrics) serve(address string, a *walstream.Archiver) (stop func(), err
 		return nil, fmt.Errorf("could not listen on \"%s\": %w", address, err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.syncs, state{a.Status})
+	// Beside the archive, what tells of leaks: memory, goroutines, open files.
+	registry.MustRegister(m.syncs, state{a.Status}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s := &http.Server{Handler: handler(registry, a.Status), ReadHeaderTimeout: 10 * time.Second}
 	go s.Serve(l)
 	return func() {

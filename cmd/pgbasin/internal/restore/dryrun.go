@@ -12,7 +12,7 @@ import (
 // show prints what a restore would do.
 func (r *run) show(p *restore.Plan) int {
 	if r.o.json {
-		return newReport(p, nil).withPlan(p).print(r.p)
+		return r.o.newReport(p, nil).withPlan(p).print(r.p)
 	}
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
@@ -63,7 +63,7 @@ func (r *run) show(p *restore.Plan) int {
 			how = "to be appended"
 		}
 		fmt.Fprintf(&b, "\n%s (%s):\n", f.Name, how)
-		for l := range strings.Lines(string(f.Contents)) {
+		for l := range strings.Lines(r.o.shown(f.Contents)) {
 			b.WriteString("  " + l)
 		}
 		if f.Signal != "" {

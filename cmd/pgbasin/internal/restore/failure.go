@@ -33,7 +33,7 @@ func (r *run) fail(ctx context.Context, plan *restore.Plan, err error) int {
 		r.p.Info(line)
 	}
 	if r.o.json {
-		report := newReport(plan, nil)
+		report := r.o.newReport(plan, nil)
 		report.Error = &text
 		report.print(r.p)
 	}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/conninfo"
 	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/recoveryconf"
 	"github.com/pgbasin/pgbasin/restore"
 )
 
@@ -75,8 +78,18 @@ type resultReport struct {
 	DurationSeconds float64 `json:"duration_seconds"`
 }
 
+// shown is what is written into a configuration file, with the passwords of
+// --primary-conninfo hidden.
+func (o *options) shown(contents []byte) string {
+	primary := o.Recovery.recovery.PrimaryConnInfo
+	if primary == "" {
+		return string(contents)
+	}
+	return strings.ReplaceAll(string(contents), recoveryconf.Quote(primary), recoveryconf.Quote(conninfo.Mask(primary)))
+}
+
 // newReport fills in what is known; either may be nil.
-func newReport(p *restore.Plan, result *restore.Result) *report {
+func (o *options) newReport(p *restore.Plan, result *restore.Result) *report {
 	r := new(report)
 	if p == nil {
 		return r
@@ -95,7 +108,7 @@ func newReport(p *restore.Plan, result *restore.Result) *report {
 		r.SystemIdentifier = strconv.FormatUint(id, 10)
 	}
 	for _, f := range p.Configuration {
-		r.Configuration = append(r.Configuration, confReport{f.Name, f.Append, string(f.Contents), f.Signal})
+		r.Configuration = append(r.Configuration, confReport{f.Name, f.Append, o.shown(f.Contents), f.Signal})
 	}
 	return r
 }
@@ -141,7 +154,7 @@ func (r *report) print(p *program.Program) int {
 
 func (r *run) succeed(plan *restore.Plan, result *restore.Result) int {
 	if r.o.json {
-		return newReport(plan, result).withResult(result).print(r.p)
+		return r.o.newReport(plan, result).withResult(result).print(r.p)
 	}
 	if r.o.verbose {
 		r.p.Info("base backup restored")

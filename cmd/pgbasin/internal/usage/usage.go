@@ -36,8 +36,7 @@ func Print(p *program.Program, err error) {
 	help := false
 	switch {
 	case errors.As(err, &syntax):
-		// getopt speaks under the name that it was given, with the path.
-		p.Console.Line(p.Argv0 + ": " + syntax.Text)
+		p.Complain(syntax.Text)
 		help = true
 	case errors.As(err, &refused):
 		if refused.Text != "" {
