@@ -11,6 +11,7 @@ type meter struct {
 	observe  func(Progress)
 	progress Progress
 	received int64 // bytes of archives and manifest
+	kept     int64 // bytes that earlier attempts brought, which are done already
 	// reported is set where the server says how far it is (15 and later); else
 	// what was received is what is done.
 	reported bool
@@ -25,7 +26,7 @@ func (m *meter) begin(b *replproto.BaseBackup, reported bool) {
 		m.progress.Total += max(t.Size, 0)
 	}
 	b.OnProgress = func(done int64) {
-		m.progress.Done = done
+		m.progress.Done = m.kept + done
 		m.milestone()
 	}
 }

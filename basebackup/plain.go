@@ -52,6 +52,11 @@ type plain struct {
 	s      *site
 	dirs   claim.Set
 	spaces []replproto.Tablespace
+	// held are the directories of tablespaces that were taken by an earlier attempt.
+	held map[string]bool
+	// beforeCommit is called when everything is durable, before anything gets its
+	// final name. It may be nil.
+	beforeCommit func() error
 }
 
 func (d *plain) plain() bool { return true }
@@ -61,15 +66,10 @@ func (d *plain) prepare(s *site) error {
 	if err := d.dirs.Take("data", d.o.Path, s.dirMode); err != nil {
 		return err
 	}
-	walPath := filepath.Join(d.o.Path, s.walDirectory)
 	if d.o.WALDir != "" {
 		if err := d.dirs.Take("WAL", d.o.WALDir, s.dirMode); err != nil {
 			return err
 		}
-		if err := os.Symlink(d.o.WALDir, walPath); err != nil {
-			return fmt.Errorf("could not create symbolic link %q: %w", walPath, err)
-		}
-		walPath = d.o.WALDir
 	}
 	for _, m := range d.o.Tablespaces {
 		// Whether the server has a tablespace at Old is not known yet; if New
@@ -77,6 +77,19 @@ func (d *plain) prepare(s *site) error {
 		if entries, err := os.ReadDir(m.New); err == nil && len(entries) > 0 {
 			return &NotEmptyError{Path: m.New}
 		}
+	}
+	return d.makeWALDirs()
+}
+
+// makeWALDirs makes what must be there before the archives come.
+func (d *plain) makeWALDirs() error {
+	s := d.s
+	walPath := filepath.Join(d.o.Path, s.walDirectory)
+	if d.o.WALDir != "" {
+		if err := os.Symlink(d.o.WALDir, walPath); err != nil {
+			return fmt.Errorf("could not create symbolic link %q: %w", walPath, err)
+		}
+		walPath = d.o.WALDir
 	}
 	if !s.streaming {
 		return nil
@@ -100,7 +113,12 @@ func (d *plain) begin(list []replproto.Tablespace) error {
 		if t.OID == 0 || inPlace(t.Location) {
 			continue
 		}
-		if err := d.dirs.Take("tablespace", d.place(t.Location), d.s.dirMode); err != nil {
+		path := d.place(t.Location)
+		if d.held[path] {
+			delete(d.held, path)
+			continue
+		}
+		if err := d.dirs.Take("tablespace", path, d.s.dirMode); err != nil {
 			return err
 		}
 	}
@@ -136,7 +154,10 @@ func (d *plain) place(location string) string {
 	return location
 }
 
-func (d *plain) archive(a *replproto.Archive) (stream, error) {
+func (d *plain) archive(a *replproto.Archive) (stream, error) { return d.openArchive(a, nil) }
+
+// openArchive is archive with options that tune may change.
+func (d *plain) openArchive(a *replproto.Archive, tune func(*tarstream.ExtractOptions)) (stream, error) {
 	o := tarstream.ExtractOptions{
 		Dir: d.o.Path, DirMode: d.s.dirMode, FileMode: d.s.fileMode,
 		Writeback: d.o.Sync != durable.NoSync,
@@ -158,6 +179,9 @@ func (d *plain) archive(a *replproto.Archive) (stream, error) {
 			name = controlFile
 		}
 		d.s.onFile(o.Dir + "/" + name)
+	}
+	if tune != nil {
+		tune(&o)
 	}
 	e, err := tarstream.NewExtractor(o)
 	if err != nil {
@@ -221,6 +245,11 @@ func (d *plain) finish(complete bool) error {
 	}
 	if err := d.dirs.Sync(d.o.Sync); err != nil {
 		return err
+	}
+	if d.beforeCommit != nil {
+		if err := d.beforeCommit(); err != nil {
+			return err
+		}
 	}
 	err := commitFile(filepath.Join(d.o.Path, heldControlFile), filepath.Join(d.o.Path, controlFile), d.o.Sync)
 	if err != nil || !complete || !d.s.withManifest {

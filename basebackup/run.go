@@ -23,6 +23,9 @@ const DefaultLabel = "pgbasin base backup"
 // has arrived then, but the backup does not get its manifest's final name. The
 // result is returned with that error.
 //
+// With Options.Resumable, a lost connection does not end the backup, and what there is
+// of it when it fails for good is not always removed: see there.
+//
 // Run ends soon after ctx does, with its cause.
 func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
 	if o.Label == "" {
@@ -34,20 +37,32 @@ func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
 	if err := o.check(d); err != nil {
 		return nil, err
 	}
+	started := time.Now()
+	var b *backup
+	var err error
+	if p, ok := d.(*plain); ok && o.Resumable {
+		b, err = runResumable(ctx, &o, p)
+	} else {
+		b, err = runOnce(ctx, &o, d, nil)
+	}
+	if err != nil && (b == nil || !b.kept) {
+		return nil, err
+	}
+	b.result.Duration = time.Since(started)
+	return b.result, err
+}
+
+// runOnce makes one attempt. k is nil if there is to be one only.
+func runOnce(ctx context.Context, o *Options, d Destination, k *keeper) (*backup, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	b := &backup{o: &o, d: d, cancel: cancel, result: &Result{Label: o.Label}}
-	started := time.Now()
+	b := &backup{o: o, d: d, keeper: k, cancel: cancel, result: &Result{Label: o.Label}}
 	err := b.run(ctx)
 	if err != nil && !b.kept && ctx.Err() != nil {
 		// What ended the backup, not where that happened to find it.
 		err = context.Cause(ctx)
 	}
-	b.result.Duration = time.Since(started)
-	if err != nil && !b.kept {
-		return nil, err
-	}
-	return b.result, err
+	return b, err
 }
 
 // backup is one run.
@@ -60,6 +75,7 @@ type backup struct {
 	wal    *walStream // nil unless WAL is streamed
 	check  *checker
 	meter  meter
+	keeper *keeper // nil unless the backup can be gone on with
 	result *Result
 	kept   bool // the data is in place although there is an error
 }
@@ -76,6 +92,9 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.survey(ctx); err != nil {
 		return err
 	}
+	if err := b.keeper.survey(ctx, b); err != nil {
+		return err
+	}
 	if b.d != nil {
 		defer func() {
 			if err != nil && !b.kept {
@@ -86,16 +105,21 @@ func (b *backup) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := b.keeper.upload(ctx, b.conn); err != nil {
+		return err
+	}
 	if b.o.WAL == WALStream {
 		if b.wal, err = openWALStream(ctx, b.o, &b.s, b.result.SystemID, b.cancel); err != nil {
 			return err
 		}
 		defer func() { b.wal.close(err != nil && !b.kept) }()
+		b.keeper.opened(b.wal)
 	}
 	if b.check, err = newChecker(b.verifies(), b.o.ManifestChecksums, b.o.TempDir, b.result.SystemID); err != nil {
 		return err
 	}
 	defer b.check.close()
+	b.keeper.watch(b.check)
 	return b.transfer(ctx)
 }
 
@@ -142,9 +166,10 @@ func (b *backup) transfer(ctx context.Context) error {
 	observer.info(StepCheckpoint)
 	bb, err := b.conn.BaseBackup(ctx, b.command())
 	if err != nil {
-		return err
+		return b.keeper.refused(err)
 	}
 	observer.info("checkpoint completed")
+	b.s.start, b.s.timeline = bb.Start, bb.Timeline
 	b.result.Start, b.result.Timeline = bb.Start, bb.Timeline
 	if b.o.WAL != WALNone {
 		observer.info(fmt.Sprintf("write-ahead log start point: %s on timeline %d", bb.Start, bb.Timeline))
@@ -167,6 +192,7 @@ func (b *backup) transfer(ctx context.Context) error {
 	}
 
 	b.meter.begin(bb, b.s.version >= 150000)
+	b.keeper.begun(&b.meter)
 	r := &receiver{b: bb, d: b.d, check: b.check, verify: b.verifies(), meter: &b.meter, result: b.result, warn: observer.warning}
 	if err := r.run(); err != nil {
 		return err
@@ -177,6 +203,7 @@ func (b *backup) transfer(ctx context.Context) error {
 	if err != nil && !corrupt {
 		return err
 	}
+	b.s.stop = stop
 	b.result.Stop, b.result.StopTimeline = stop, timeline
 	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.Files(), r.verified
 	if b.o.WAL != WALNone {
@@ -229,5 +256,6 @@ func (b *backup) command() replproto.BaseBackupOptions {
 		TargetDetail:        o.TargetDetail,
 		Compression:         o.ServerCompression,
 		CompressionDetail:   o.ServerCompressionDetail,
+		Incremental:         b.keeper.resumed(),
 	}
 }
