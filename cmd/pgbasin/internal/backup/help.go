@@ -84,6 +84,9 @@ const ownHelp = `Beyond pg_basebackup:
       --json             print the result, or the error, as one JSON object on
                          standard output (on standard error with -D -)
       --no-verify        do not compare the files that arrive with the manifest
+      --resume           go on with the backup that was broken off in DIRECTORY
+      --retries=N        attempts to go on after a lost connection, one after the
+                         other in vain (as many as fit into 10 minutes)
   -Ft -D - works with -X stream, too: the WAL follows in the same tar.
   -x, --xlog, --xlog-method and --xlogdir of pg_basebackup 9.x are accepted.
 `

@@ -48,6 +48,8 @@ type options struct {
 	verbose  int
 	json     bool
 
+	resume resume
+
 	connection connection.Options
 }
 
@@ -125,6 +127,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "no-verify", NoAbbrev: dropIn, Set: usage.Flag(&o.noVerify)},
 	}
 	if !dropIn {
+		table = append(table, o.resumeTable()...)
 		table = append(table,
 			getopt.Option{Short: '?', Set: info(usage.ErrHelp)},
 			getopt.Option{Short: 'V', Set: info(usage.ErrVersion)})

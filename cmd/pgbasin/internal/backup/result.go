@@ -34,6 +34,8 @@ type resultReport struct {
 	Files            int64              `json:"files"`
 	Manifest         bool               `json:"manifest"`
 	Verified         bool               `json:"verified"`
+	Attempts         int                `json:"attempts,omitempty"`   // of a backup that could be resumed
+	KeptBytes        int64              `json:"kept_bytes,omitempty"` // of files that earlier attempts brought
 	Tablespaces      []tablespaceReport `json:"tablespaces"`
 }
 
@@ -71,6 +73,8 @@ func (o *options) newReport(result *basebackup.Result) *report {
 		Files:            result.Files,
 		Manifest:         result.Manifest,
 		Verified:         result.Verified,
+		Attempts:         result.Attempts,
+		KeptBytes:        result.Kept,
 		Tablespaces:      make([]tablespaceReport, 0, len(result.Tablespaces)),
 	}
 	for _, t := range result.Tablespaces {
