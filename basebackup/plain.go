@@ -144,14 +144,17 @@ func inPlace(location string) bool {
 }
 
 // place is where the tablespace that the server has at location goes.
-func (d *plain) place(location string) string {
+func (d *plain) place(location string) string { return mapped(d.o.Tablespaces, location, location) }
+
+// mapped is where mappings put a location; without one for it, at other.
+func mapped(mappings []TablespaceMapping, location, other string) string {
 	clean := filepath.Clean(location)
-	for _, m := range d.o.Tablespaces {
+	for _, m := range mappings {
 		if filepath.Clean(m.Old) == clean {
 			return filepath.Clean(m.New)
 		}
 	}
-	return location
+	return other
 }
 
 func (d *plain) archive(a *replproto.Archive) (stream, error) { return d.openArchive(a, nil) }

@@ -266,7 +266,7 @@ func (k *keeper) samePlaces(places []place) error {
 			if d.o.WALDir != "" && d.o.WALDir != p.path {
 				return k.refuse("its WAL directory is %q and not %q", p.path, d.o.WALDir)
 			}
-		case len(given) > 0 && d.place(p.location) != p.path:
+		case mapped(given, p.location, p.path) != p.path:
 			return k.refuse("the tablespace that the server has at %q is in %q and not in %q", p.location, p.path, d.place(p.location))
 		default:
 			d.o.Tablespaces = append(slices.Clip(d.o.Tablespaces), TablespaceMapping{Old: p.location, New: p.path})
