@@ -32,6 +32,9 @@ func (o *Options) check(d Destination) error {
 	case o.MaxRate != 0 && (o.MaxRate < 32 || o.MaxRate > 1<<20):
 		return fmt.Errorf("transfer rate \"%d\" is out of range", o.MaxRate)
 	}
+	if err := o.checkResume(d); err != nil {
+		return err
+	}
 	if o.ManifestChecksums != "" {
 		if _, err := manifest.ParseChecksumAlgorithm(o.ManifestChecksums); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/replproto"
 	"github.com/pgbasin/pgbasin/tarstream"
 )
@@ -46,6 +47,9 @@ type site struct {
 	injection    tarstream.Injection // what -R changes in the data directory's archive
 	observer     *Observer
 	tempDir      string
+	// Where the backup starts and stops, as soon as that is known.
+	start, stop lsn.LSN
+	timeline    uint32 // of start
 	// onFile is told the member or file under way.
 	onFile func(name string)
 }

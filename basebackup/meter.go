@@ -11,6 +11,7 @@ type meter struct {
 	observe  func(Progress)
 	progress Progress
 	received int64 // bytes of archives and manifest
+	kept     int64 // bytes that earlier attempts brought, which are done already
 	// reported is set where the server says how far it is (15 and later); else
 	// what was received is what is done.
 	reported bool
@@ -28,7 +29,7 @@ func (m *meter) begin(b *replproto.BaseBackup, reported bool) {
 		m.progress.Total = min(m.progress.Total+max(t.Size, 0), most)
 	}
 	b.OnProgress = func(done int64) {
-		m.progress.Done = min(max(done, 0), most)
+		m.progress.Done = min(max(m.kept+done, 0), most)
 		m.milestone()
 	}
 }

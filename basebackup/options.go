@@ -69,6 +69,29 @@ type Options struct {
 	// string for the standby.
 	PrimaryConnInfo func(v replproto.Version) string
 
+	// Resumable makes a plain backup one that goes on when its connections are lost, if
+	// it is of a server of 17 or later with summarize_wal on, has a manifest with
+	// checksums, and is verified: it keeps a journal of what has arrived in the data
+	// directory (JournalName), connects again, and has the server send what is
+	// missing and what was changed meanwhile. Other backups end when a connection is
+	// lost, as without it.
+	//
+	// What arrived before a connection was lost is not compared with a manifest, as the
+	// server's did not come; its checksums in the backup's manifest are of what arrived.
+	//
+	// When no attempt is left, the directories stay as they are if something is in the
+	// journal, and the error is a *ResumableError.
+	Resumable bool
+	// Retries is how many attempts, one after the other and without anything that
+	// arrived in between, are made to go on; 0 is as many as fit into 10 minutes, and
+	// less than 0 is none. Between them are 1, 2, 4, ... and at the most 30 seconds.
+	Retries int
+	// Resume goes on with what an earlier Run with Resumable has left in the
+	// destination, which must be of the same server. Other options should be the same.
+	// Tablespaces and the WAL directory need not be named again. What cannot be gone
+	// on with is a *ResumeError. Whatever the error, what is there is not removed.
+	Resume bool
+
 	// TempDir is for what must be put aside until the end of the backup; ""
 	// means the system's. Its files are gone when Run returns.
 	TempDir string
@@ -90,6 +113,8 @@ type Observer struct {
 	Warning func(message string)
 	// Notice gets what the server says beside its answers.
 	Notice func(*replproto.Notice)
+	// Retry gets what was lost and what is done about it (Options.Resumable).
+	Retry func(message string)
 	// Cleanup gets what is removed or left behind after a failure.
 	Cleanup func(message string)
 	// Progress is called with every piece of data; it should return at once
@@ -127,7 +152,11 @@ type Result struct {
 	WALBytes    int64
 	Files       int64 // regular files in the archives; 0 if they were not looked into
 	Tablespaces []TablespaceResult
-	Manifest    bool // the backup has a manifest
+	// Attempts is how many were needed, with those of the runs before (Options.Resume),
+	// and Kept the size, in bytes, of the files that earlier ones than the last had brought.
+	Attempts int
+	Kept     int64
+	Manifest bool // the backup has a manifest
 
 	Incremental bool
 	// From and FromTimeline are where the backup that an incremental one builds on
@@ -136,8 +165,9 @@ type Result struct {
 	From         lsn.LSN
 	FromTimeline uint32
 
-	// Verified: every file's size and checksum agreed with the manifest, and
-	// the manifest's own checksum was right.
+	// Verified: the size and checksum of every file that came, in the last attempt if
+	// there were several, agreed with the manifest, and the manifest's own checksum
+	// was right.
 	Verified bool
 }
 
@@ -158,6 +188,12 @@ func (o *Observer) info(message string) {
 func (o *Observer) warning(message string) {
 	if o.Warning != nil {
 		o.Warning(message)
+	}
+}
+
+func (o *Observer) retry(message string) {
+	if o.Retry != nil {
+		o.Retry(message)
 	}
 }
 

@@ -52,6 +52,11 @@ type plain struct {
 	s      *site
 	dirs   claim.Set
 	spaces []replproto.Tablespace
+	// held are the directories of tablespaces that were taken by an earlier attempt.
+	held map[string]bool
+	// beforeCommit is called when everything is durable, before anything gets its
+	// final name. It may be nil.
+	beforeCommit func() error
 }
 
 func (d *plain) plain() bool { return true }
@@ -65,9 +70,6 @@ func (d *plain) prepare(s *site) error {
 		if err := d.dirs.Take("WAL", d.o.WALDir, s.dirMode); err != nil {
 			return err
 		}
-		if err := d.root().Symlink(d.o.WALDir, s.walDirectory); err != nil {
-			return fmt.Errorf("could not create symbolic link %q: %w", filepath.Join(d.o.Path, s.walDirectory), err)
-		}
 	}
 	for _, m := range d.o.Tablespaces {
 		// Whether the server has a tablespace at Old is not known yet; if New
@@ -76,14 +78,22 @@ func (d *plain) prepare(s *site) error {
 			return &NotEmptyError{Path: m.New}
 		}
 	}
+	return d.makeWALDirs()
+}
+
+// makeWALDirs makes what must be there before the archives come.
+func (d *plain) makeWALDirs() error {
+	s, root, prefix := d.s, d.root(), d.s.walDirectory+"/"
+	if d.o.WALDir != "" {
+		if err := root.Symlink(d.o.WALDir, s.walDirectory); err != nil {
+			return fmt.Errorf("could not create symbolic link %q: %w", filepath.Join(d.o.Path, s.walDirectory), err)
+		}
+		root, prefix = d.dirs.Root(d.o.WALDir), ""
+	}
 	if !s.streaming {
 		return nil
 	}
 	// WAL arrives before the archive's own entries for these directories.
-	root, prefix := d.root(), s.walDirectory+"/"
-	if d.o.WALDir != "" {
-		root, prefix = d.dirs.Root(d.o.WALDir), ""
-	}
 	made := []string{prefix + "archive_status"}
 	if s.version >= 170000 {
 		made = append(made, prefix+"summaries")
@@ -104,7 +114,12 @@ func (d *plain) begin(list []replproto.Tablespace) error {
 		if t.OID == 0 || inPlace(t.Location) {
 			continue
 		}
-		if err := d.dirs.Take("tablespace", d.place(t.Location), d.s.dirMode); err != nil {
+		path := d.place(t.Location)
+		if d.held[path] {
+			delete(d.held, path)
+			continue
+		}
+		if err := d.dirs.Take("tablespace", path, d.s.dirMode); err != nil {
 			return err
 		}
 	}
@@ -130,17 +145,23 @@ func inPlace(location string) bool {
 }
 
 // place is where the tablespace that the server has at location goes.
-func (d *plain) place(location string) string {
+func (d *plain) place(location string) string { return mapped(d.o.Tablespaces, location, location) }
+
+// mapped is where mappings put a location; without one for it, at other.
+func mapped(mappings []TablespaceMapping, location, other string) string {
 	clean := filepath.Clean(location)
-	for _, m := range d.o.Tablespaces {
+	for _, m := range mappings {
 		if filepath.Clean(m.Old) == clean {
 			return filepath.Clean(m.New)
 		}
 	}
-	return location
+	return other
 }
 
-func (d *plain) archive(a *replproto.Archive) (stream, error) {
+func (d *plain) archive(a *replproto.Archive) (stream, error) { return d.openArchive(a, nil) }
+
+// openArchive is archive with options that tune may change.
+func (d *plain) openArchive(a *replproto.Archive, tune func(*tarstream.ExtractOptions)) (stream, error) {
 	o := tarstream.ExtractOptions{
 		Dir: d.o.Path, DirMode: d.s.dirMode, FileMode: d.s.fileMode,
 		Writeback: d.o.Sync != durable.NoSync, Open: d.dirs.Open,
@@ -162,6 +183,9 @@ func (d *plain) archive(a *replproto.Archive) (stream, error) {
 			name = controlFile
 		}
 		d.s.onFile(o.Dir + "/" + name)
+	}
+	if tune != nil {
+		tune(&o)
 	}
 	e, err := tarstream.NewExtractor(o)
 	if err != nil {
@@ -233,6 +257,11 @@ func (d *plain) commit(complete bool) error {
 	}
 	if err := d.dirs.Sync(d.o.Sync); err != nil {
 		return err
+	}
+	if d.beforeCommit != nil {
+		if err := d.beforeCommit(); err != nil {
+			return err
+		}
 	}
 	err := commitFile(d.root(), controlFile, d.o.Sync)
 	if err != nil || !complete || !d.s.withManifest {

@@ -23,6 +23,9 @@ const DefaultLabel = "pgbasin base backup"
 // has arrived then, but the backup does not get its manifest's final name. The
 // result is returned with that error.
 //
+// With Options.Resumable, a lost connection does not end the backup, and what there is
+// of it when it fails for good is not always removed: see there.
+//
 // Run ends soon after ctx does, with its cause.
 func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
 	if o.Label == "" {
@@ -34,20 +37,32 @@ func Run(ctx context.Context, o Options, d Destination) (*Result, error) {
 	if err := o.check(d); err != nil {
 		return nil, err
 	}
+	started := time.Now()
+	var b *backup
+	var err error
+	if p, ok := d.(*plain); ok && o.Resumable {
+		b, err = runResumable(ctx, &o, p)
+	} else {
+		b, err = runOnce(ctx, &o, d, nil)
+	}
+	if err != nil && (b == nil || !b.kept) {
+		return nil, err
+	}
+	b.result.Duration = time.Since(started)
+	return b.result, err
+}
+
+// runOnce makes one attempt. k is nil if there is to be one only.
+func runOnce(ctx context.Context, o *Options, d Destination, k *keeper) (*backup, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	b := &backup{o: &o, d: d, cancel: cancel, result: &Result{Label: o.Label}}
-	started := time.Now()
+	b := &backup{o: o, d: d, keeper: k, cancel: cancel, result: &Result{Label: o.Label}}
 	err := b.run(ctx)
 	if err != nil && !b.kept && ctx.Err() != nil {
 		// What ended the backup, not where that happened to find it.
 		err = context.Cause(ctx)
 	}
-	b.result.Duration = time.Since(started)
-	if err != nil && !b.kept {
-		return nil, err
-	}
-	return b.result, err
+	return b, err
 }
 
 // backup is one run.
@@ -63,6 +78,7 @@ type backup struct {
 	// previous and increments are nil unless the backup is incremental.
 	previous   *previous
 	increments *increments
+	keeper     *keeper // nil unless the backup can be gone on with
 	result     *Result
 	kept       bool // the data is in place although there is an error
 }
@@ -83,6 +99,9 @@ func (b *backup) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer b.previous.close()
+	if err := b.keeper.survey(ctx, b); err != nil {
+		return err
+	}
 	if b.d != nil {
 		defer func() {
 			if err != nil && !b.kept {
@@ -96,16 +115,21 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.uploadPrevious(ctx); err != nil {
 		return err
 	}
+	if err := b.keeper.upload(ctx, b.conn); err != nil {
+		return err
+	}
 	if b.o.WAL == WALStream {
 		if b.wal, err = openWALStream(ctx, b.o, &b.s, b.result.SystemID, b.cancel); err != nil {
 			return err
 		}
 		defer func() { b.wal.close(err != nil && !b.kept) }()
+		b.keeper.opened(b.wal)
 	}
 	if b.check, err = newChecker(b.verifies(), b.o.ManifestChecksums, b.o.TempDir, b.result.SystemID); err != nil {
 		return err
 	}
 	defer b.check.close()
+	b.keeper.watch(b.check)
 	return b.transfer(ctx)
 }
 
@@ -152,9 +176,10 @@ func (b *backup) transfer(ctx context.Context) error {
 	observer.info(StepCheckpoint)
 	bb, err := b.conn.BaseBackup(ctx, b.command())
 	if err != nil {
-		return err
+		return b.keeper.refused(err)
 	}
 	observer.info("checkpoint completed")
+	b.s.start, b.s.timeline = bb.Start, bb.Timeline
 	b.result.Start, b.result.Timeline = bb.Start, bb.Timeline
 	if b.o.WAL != WALNone {
 		observer.info(fmt.Sprintf("write-ahead log start point: %s on timeline %d", bb.Start, bb.Timeline))
@@ -177,6 +202,7 @@ func (b *backup) transfer(ctx context.Context) error {
 	}
 
 	b.meter.begin(bb, b.s.version >= 150000)
+	b.keeper.begun(&b.meter)
 	r := &receiver{
 		b: bb, d: b.d, check: b.check, increments: b.increments, verify: b.verifies(),
 		meter: &b.meter, result: b.result, warn: observer.warning,
@@ -194,6 +220,7 @@ func (b *backup) transfer(ctx context.Context) error {
 	if endErr := r.end(stop, timeline); endErr != nil {
 		return errors.Join(err, endErr)
 	}
+	b.s.stop = stop
 	b.result.Stop, b.result.StopTimeline = stop, timeline
 	b.result.Bytes, b.result.Files, b.result.Verified = b.meter.received, b.check.Files(), r.verified
 	b.increments.report(b.result)
@@ -247,6 +274,6 @@ func (b *backup) command() replproto.BaseBackupOptions {
 		TargetDetail:        o.TargetDetail,
 		Compression:         o.ServerCompression,
 		CompressionDetail:   o.ServerCompressionDetail,
-		Incremental:         b.previous != nil,
+		Incremental:         b.previous != nil || b.keeper.resumed(),
 	}
 }

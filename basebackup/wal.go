@@ -176,26 +176,25 @@ func (w *walStream) close(failed bool) {
 	if !failed || !w.dropSlot {
 		return
 	}
-	observer := &w.o.Observer
-	observer.cleanup(fmt.Sprintf("removing replication slot %q", w.slot))
-	// The backup's context may be what ended it.
-	ctx, cancel := context.WithTimeout(context.Background(), dropSlotTimeout)
-	defer cancel()
-	if err := w.removeSlot(ctx); err != nil {
-		observer.cleanup(fmt.Sprintf("failed to remove replication slot %q, which keeps WAL on the server until it is dropped: %v", w.slot, err))
-	}
+	dropSlot(w.o, w.slot)
 }
 
 const dropSlotTimeout = 20 * time.Second
 
-func (w *walStream) removeSlot(ctx context.Context) error {
-	conn, err := w.o.Connect(ctx)
-	if err != nil {
-		return err
+// dropSlot drops a slot that was made for a backup which failed.
+func dropSlot(o *Options, slot string) {
+	o.Observer.cleanup(fmt.Sprintf("removing replication slot %q", slot))
+	// The backup's context may be what ended it.
+	ctx, cancel := context.WithTimeout(context.Background(), dropSlotTimeout)
+	defer cancel()
+	conn, err := o.Connect(ctx)
+	if err == nil {
+		// The process that used the slot may still be on its way out.
+		err = errors.Join(conn.DropSlot(ctx, slot, true), conn.Close())
 	}
-	// The process that used the slot may still be on its way out.
-	err = conn.DropSlot(ctx, w.slot, true)
-	return errors.Join(err, conn.Close())
+	if err != nil {
+		o.Observer.cleanup(fmt.Sprintf("failed to remove replication slot %q, which keeps WAL on the server until it is dropped: %v", slot, err))
+	}
 }
 
 // keepalive asks a question now and then on a connection that waits for its

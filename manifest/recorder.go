@@ -9,6 +9,11 @@ import (
 
 // Recorder notes the files of a backup's archives in a Ledger as they pass.
 type Recorder struct {
+	// Passed, if set, is called with each file that has passed whole, below its
+	// archive's prefix, and its checksum, which is valid during the call and nil
+	// without a Ledger. Archives that pass at the same time call it so, too.
+	Passed func(path string, size int64, checksum []byte)
+
 	ledger *Ledger
 	files  atomic.Int64
 	bytes  atomic.Int64
@@ -71,11 +76,14 @@ func (a *recordedArchive) EndMember() error {
 	}
 	a.files.Add(1)
 	a.bytes.Add(a.size)
-	if a.ledger == nil {
-		return nil
-	}
 	if a.hash != nil {
 		a.sum = a.hash.Sum(a.sum[:0])
+	}
+	if a.Passed != nil {
+		a.Passed(a.prefix+a.name, a.size, a.sum)
+	}
+	if a.ledger == nil {
+		return nil
 	}
 	return a.ledger.add(a.prefix, a.name, a.size, a.sum)
 }

@@ -39,6 +39,9 @@ type ExtractOptions struct {
 	// OnFile is called with the name of each member when it begins. It may be
 	// nil.
 	OnFile func(name string)
+	// Stored is called with each regular file that has all of its content, before it
+	// is closed. It may be nil.
+	Stored func(name string, info fs.FileInfo)
 	// Writeback asks the operating system to start writing large files to disk
 	// while they are extracted, which leaves less to do for a later sync.
 	Writeback bool
@@ -151,6 +154,14 @@ func (e *Extractor) EndMember() error {
 		return e.err
 	}
 	e.out.end(e.file)
+	if e.opt.Stored != nil {
+		info, err := e.file.Stat()
+		if err != nil {
+			e.err = fileError("could not stat file", e.path(e.name), err)
+			return e.err
+		}
+		e.opt.Stored(e.name, info)
+	}
 	if e.opt.Sync {
 		e.sync()
 		return e.err

@@ -96,6 +96,61 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	return errors.Join(probe.Close(), d.root.Remove(name))
 }
 
+// TakeOver takes a directory with all that is in it, which an earlier process that
+// filled it has left. made is what Made returned there.
+func (s *Set) TakeOver(what, path, made string) error {
+	d := &dir{what: what, path: path, made: made}
+	var err error
+	if d.root, err = os.OpenRoot(path); err == nil {
+		d.lock, err = lockDirectory(d.root)
+	}
+	if err != nil {
+		d.release()
+		return fmt.Errorf("could not access directory %q: %w", path, err)
+	}
+	s.dirs = append(s.dirs, d)
+	return nil
+}
+
+// Adopt notes what was made for a directory that was taken over.
+func (s *Set) Adopt(path, made string) {
+	for _, d := range s.dirs {
+		if d.path == path {
+			d.made = made
+		}
+	}
+}
+
+// Made is the uppermost directory that was made for the one at path, "" if that was
+// there before.
+func (s *Set) Made(path string) string {
+	for _, d := range s.dirs {
+		if d.path == path {
+			return d.made
+		}
+	}
+	return ""
+}
+
+// Drop empties one of the directories, and removes it and what was made above it
+// unless that holds something else. It is not part of the set any more.
+func (s *Set) Drop(path string) error {
+	i := slices.IndexFunc(s.dirs, func(d *dir) bool { return d.path == path })
+	if i < 0 {
+		return nil
+	}
+	d := s.dirs[i]
+	s.dirs = slices.Delete(s.dirs, i, i+1)
+	defer d.release()
+	if err := d.removeContents(""); err != nil || d.made == "" {
+		return err
+	}
+	for path := d.path; os.Remove(path) == nil && path != d.made && path != filepath.Dir(path); {
+		path = filepath.Dir(path)
+	}
+	return nil
+}
+
 // empty sees that nothing is in the directory, or removes debris.
 func (d *dir) empty(s *Set) error {
 	entries, err := entries(d.root)

@@ -2,6 +2,7 @@ package faultproxy
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -72,13 +73,23 @@ type Fault struct {
 
 // On arms a fault: what side sends on the n-th connection, or on every one with
 // Any, is forwarded up to the point, and then the action happens. It holds for
-// connections that are accepted from now on. Of several at one point, the one that was
-// armed first is the first.
+// connections that are open, whose messages are counted from now on, and for those
+// that are accepted later. Of several at one point, the one that was armed first is
+// the first.
 func (p *Proxy) On(n int, side Side, at Point, do Action) *Fault {
 	f := &Fault{conn: n, side: side, point: at, action: do, struck: make(chan struct{})}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.faults = append(p.faults, f)
+	there := slices.Clone(p.links)
+	p.mu.Unlock()
+	for i, l := range there {
+		if n == i || n == Any {
+			l.mu.Lock()
+			d := l.directions[side]
+			d.armed = append(d.armed, &armed{Fault: f, place: newPlace(at)})
+			l.mu.Unlock()
+		}
+	}
 	return f
 }
 

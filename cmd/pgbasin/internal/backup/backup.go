@@ -91,9 +91,11 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 			Info:    r.info,
 			Warning: r.p.Warning,
 			Notice:  r.notice,
+			Retry:   r.retrying,
 			Cleanup: r.cleaning,
 		},
 	}
+	o.resume.apply(&lib, r.p.DropIn)
 	if o.progress {
 		lib.Observer.Progress = func(p basebackup.Progress) {
 			r.report.Update(progress.State{
@@ -167,6 +169,12 @@ func (r *run) info(step string) {
 
 // notice shows what the server says as it says it, at the beginning of a line.
 func (r *run) notice(n *replproto.Notice) { r.p.Console.Notice(n.String()) }
+
+// retrying shows what is done about a lost connection, whether or not anything else is
+// shown.
+func (r *run) retrying(what string) {
+	r.p.Info(what)
+}
 
 func (r *run) cleaning(what string) {
 	r.report.Close(false)

@@ -63,7 +63,7 @@ func (o *options) check() error {
 	if o.recovery && o.target.Given {
 		return usage.Refuse("recovery configuration cannot be written when a backup target is used")
 	}
-	return nil
+	return o.checkResume()
 }
 
 // checkCompression settles where the compression is done: here, unless the

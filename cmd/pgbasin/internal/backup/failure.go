@@ -68,10 +68,12 @@ func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
 	case errors.As(err, &interrupted), errors.As(context.Cause(ctx), &interrupted):
 		// What the end of everything made of the rest is of no interest.
 		f.text, f.sqlState = interrupted.Error(), ""
+		o.resumeFailure(&f, err)
 	case f.sqlState == replproto.CodeDataCorrupted:
 		f.text = "checksum error occurred"
 		f.details = o.keptAfterChecksumError()
 		f.hints = []string{"The server's warnings name the damaged pages."}
+	case o.resumeFailure(&f, err):
 	default:
 		if text := o.incrementalText(err, dropIn); text != "" {
 			f.text = text

@@ -84,6 +84,9 @@ const ownHelp = `Beyond pg_basebackup:
       --json             print the result, or the error, as one JSON object on
                          standard output (on standard error with -D -)
       --no-verify        do not compare the files that arrive with the manifest
+      --resume           go on with the backup that was broken off in DIRECTORY
+      --retries=N        attempts to go on after a lost connection, one after the
+                         other in vain (as many as fit into 10 minutes)
       --server-timeout=SECS
                          give up when the server owes an answer and is silent
                          for so long (default: 600; 0 waits for ever)

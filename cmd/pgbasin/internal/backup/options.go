@@ -49,6 +49,8 @@ type options struct {
 	verbose  int
 	json     bool
 
+	resume resume
+
 	connection connection.Options
 }
 
@@ -127,6 +129,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "server-timeout", Arg: true, NoAbbrev: dropIn, Set: o.connection.SetServerTimeout},
 	}
 	if !dropIn {
+		table = append(table, o.resumeTable()...)
 		table = append(table,
 			getopt.Option{Short: '?', Set: info(usage.ErrHelp)},
 			getopt.Option{Short: 'V', Set: info(usage.ErrVersion)})

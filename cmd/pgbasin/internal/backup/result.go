@@ -37,6 +37,8 @@ type resultReport struct {
 	Incremental      bool               `json:"incremental"`
 	FromLSN          string             `json:"incremental_from_lsn,omitempty"` // of an incremental backup, if its backup_label was seen
 	FromTimeline     uint32             `json:"incremental_from_timeline,omitempty"`
+	Attempts         int                `json:"attempts,omitempty"`   // of a backup that could be resumed
+	KeptBytes        int64              `json:"kept_bytes,omitempty"` // of files that earlier attempts brought
 	Tablespaces      []tablespaceReport `json:"tablespaces"`
 }
 
@@ -76,6 +78,8 @@ func (o *options) newReport(result *basebackup.Result) *report {
 		Verified:         result.Verified,
 		Incremental:      result.Incremental,
 		FromTimeline:     result.FromTimeline,
+		Attempts:         result.Attempts,
+		KeptBytes:        result.Kept,
 		Tablespaces:      make([]tablespaceReport, 0, len(result.Tablespaces)),
 	}
 	if result.From != 0 {
