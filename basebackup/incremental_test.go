@@ -145,7 +145,7 @@ func TestAMalformedIncrementalFileIsAnErrorByName(t *testing.T) {
 
 // A full backup may hold a file that is only named like an incremental one.
 func TestOnlyIncrementalBackupsHaveIncrementalFiles(t *testing.T) {
-	data := &pgfake.Data{Files: []pgfake.File{{Path: "base/1/INCREMENTAL.7", Data: []byte("mine")}, {Path: "pg_tblspc/"}}}
+	data := &pgfake.Data{Files: []pgfake.File{{Path: "PG_VERSION", Data: []byte("18\n")}, {Path: "base/1/INCREMENTAL.7", Data: []byte("mine")}, {Path: "pg_tblspc/"}}}
 	s := pgfake.Serve(t, &pgfake.Cluster{Version: "18.4", Data: data})
 	result, err := basebackup.Run(context.Background(), basebackup.Options{Connect: connector(t, s)}, plainForm.make(filepath.Join(t.TempDir(), "b"), nil))
 	if err != nil || result.Incremental {
