@@ -21,8 +21,18 @@ type Files struct {
 	a    *Archive
 	root *os.Root
 
-	mu  sync.Mutex
-	wal map[string]*os.Root // where links of the WAL directory lead, nil for a directory
+	mu   sync.Mutex
+	dirs [heldDirectories]heldDirectory // in which files were opened last
+	next int                            // of them to be replaced
+}
+
+// heldDirectories is how many directories are held open, so that a file in one
+// takes one step to reach.
+const heldDirectories = 16
+
+type heldDirectory struct {
+	name string
+	root *os.Root // nil = none
 }
 
 // Files opens an archive of a plain backup.
@@ -34,15 +44,15 @@ func (s *Set) Files(a *Archive) (*Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not open directory %q: %w", a.path, err)
 	}
-	return &Files{set: s, a: a, root: root, wal: map[string]*os.Root{}}, nil
+	return &Files{set: s, a: a, root: root}, nil
 }
 
 // Close releases what is held open. Files that were opened stay open.
 func (f *Files) Close() error {
 	err := f.root.Close()
-	for _, r := range f.wal {
-		if r != nil {
-			err = errors.Join(err, r.Close())
+	for _, d := range f.dirs {
+		if d.root != nil {
+			err = errors.Join(err, d.root.Close())
 		}
 	}
 	return err
@@ -60,21 +70,20 @@ func (f *Files) Path(name string) string {
 
 // Open opens a regular file. The error wraps fs.ErrNotExist if there is none of
 // the name. The caller closes it.
-func (f *Files) Open(name string) (*os.File, fs.FileInfo, error) {
-	root, name, err := f.at(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	return openRegular(root, name)
+func (f *Files) Open(name string) (file *os.File, info fs.FileInfo, err error) {
+	err = f.in(name, func(dir *os.Root, base string) error {
+		file, info, err = openRegularAt(dir, base, f.Path(name))
+		return err
+	})
+	return file, info, err
 }
 
 // Has tells whether there is anything of the name.
 func (f *Files) Has(name string) (bool, error) {
-	root, name, err := f.at(name)
-	if err != nil {
-		return false, err
-	}
-	_, err = root.Lstat(filepath.FromSlash(name))
+	err := f.in(name, func(dir *os.Root, base string) error {
+		_, err := dir.Lstat(base)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -84,28 +93,61 @@ func (f *Files) Has(name string) (bool, error) {
 	return true, nil
 }
 
-// at is the directory that name is to be opened in: the link of the WAL
-// directory is the only one that is followed.
-func (f *Files) at(name string) (*os.Root, string, error) {
-	dir, rest, below := strings.Cut(name, "/")
-	if !below || !isWALDirectory(dir) || f.a.Kind != Data {
-		return f.root, name, nil
+// in calls do with the directory that a file is in, and the rest of its name.
+func (f *Files) in(name string, do func(dir *os.Root, base string) error) error {
+	i := strings.LastIndexByte(name, '/')
+	if i < 0 {
+		return do(f.root, name)
 	}
+	for {
+		dir, err := f.directory(name[:i])
+		if err != nil {
+			return fmt.Errorf("could not open directory %q: %w", f.Path(name[:i]), err)
+		}
+		// Another goroutine may have replaced it meanwhile.
+		if err := do(dir, name[i+1:]); !errors.Is(err, os.ErrClosed) {
+			return err
+		}
+	}
+}
+
+// directory opens a directory and keeps it open for a while.
+func (f *Files) directory(name string) (*os.Root, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	root, known := f.wal[dir]
-	if !known {
-		info, err := f.root.Lstat(dir)
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			root, err = os.OpenRoot(f.Path(dir))
+	for i := range f.dirs {
+		if d := &f.dirs[i]; d.root != nil && d.name == name {
+			return d.root, nil
 		}
-		if err != nil {
-			return nil, "", fmt.Errorf("could not open directory %q: %w", f.Path(dir), err)
-		}
-		f.wal[dir] = root
 	}
-	if root == nil {
-		return f.root, name, nil
+	root, err := f.openDirectory(name)
+	if err != nil {
+		return nil, err
 	}
-	return root, rest, nil
+	d := &f.dirs[f.next]
+	f.next = (f.next + 1) % len(f.dirs)
+	if d.root != nil {
+		d.root.Close()
+	}
+	d.name, d.root = name, root
+	return root, nil
+}
+
+// openDirectory opens a directory below the root. The link of the WAL directory
+// is the only one that is followed out of it.
+func (f *Files) openDirectory(name string) (*os.Root, error) {
+	first, rest, below := strings.Cut(name, "/")
+	if f.a.Kind != Data || !isWALDirectory(first) {
+		return f.root.OpenRoot(filepath.FromSlash(name))
+	}
+	info, err := f.root.Lstat(first)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return f.root.OpenRoot(filepath.FromSlash(name))
+	}
+	wal, err := os.OpenRoot(f.Path(first))
+	if err != nil || !below {
+		return wal, err
+	}
+	defer wal.Close()
+	return wal.OpenRoot(filepath.FromSlash(rest))
 }

@@ -92,7 +92,12 @@ func readSmall(root *os.Root, name string, limit int64) ([]byte, error) {
 // openRegular opens a regular file. One that has become something else since its
 // directory was read is not opened for long: a FIFO would block.
 func openRegular(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
-	path := filepath.Join(root.Name(), name)
+	return openRegularAt(root, name, filepath.Join(root.Name(), name))
+}
+
+// openRegularAt is openRegular for a root whose own name does not tell where it
+// is: errors name path.
+func openRegularAt(root *os.Root, name, path string) (*os.File, fs.FileInfo, error) {
 	info, err := root.Lstat(filepath.FromSlash(name))
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("%q is not a regular file", path)
@@ -141,6 +146,9 @@ type walker struct {
 	below    bool // root is not the data directory, and has no links
 	// sizesOnly leaves out the contents, and the calls for them.
 	sizesOnly bool
+	// here is the directory that is walked, so that a file in it takes one step
+	// to reach; nil = root.
+	here *os.Root
 
 	header tarstream.Header
 	buf    []byte
@@ -244,6 +252,14 @@ func (w *walker) inside(name string) error {
 	if err != nil {
 		return err
 	}
+	here, err := w.root.OpenRoot(filepath.FromSlash(name))
+	if err != nil {
+		return fmt.Errorf("could not open directory %q: %w", filepath.Join(w.root.Name(), name), err)
+	}
+	defer here.Close()
+	outer := w.here
+	w.here = here
+	defer func() { w.here = outer }()
 	for _, e := range entries {
 		if err := w.entry(name+"/"+e.Name(), e); err != nil {
 			return err
@@ -266,8 +282,12 @@ func (w *walker) file(name string) error {
 		return context.Cause(w.ctx)
 	}
 	path := filepath.Join(w.root.Name(), name)
+	dir, base := w.root, name
+	if w.here != nil {
+		dir, base = w.here, name[strings.LastIndexByte(name, '/')+1:]
+	}
 	if w.sizesOnly {
-		info, err := w.root.Lstat(filepath.FromSlash(name))
+		info, err := dir.Lstat(filepath.FromSlash(base))
 		if err != nil {
 			return fmt.Errorf("could not stat file %q: %w", path, err)
 		}
@@ -276,7 +296,7 @@ func (w *walker) file(name string) error {
 		}
 		return w.v.EndMember()
 	}
-	f, info, err := openRegular(w.root, name)
+	f, info, err := openRegularAt(dir, base, path)
 	if err != nil {
 		return err
 	}
@@ -361,7 +381,7 @@ func (w *walker) followWAL(name string) error {
 		return err
 	}
 	inner := *w
-	inner.root, inner.below, inner.v = root, true, &prefixed{next: w.v, prefix: name + "/"}
+	inner.root, inner.here, inner.below, inner.v = root, nil, true, &prefixed{next: w.v, prefix: name + "/"}
 	err = inner.tree()
 	w.buf = inner.buf
 	return err

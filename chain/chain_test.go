@@ -15,7 +15,7 @@ func withoutMap(m model) model {
 }
 
 func TestAnyFormReadsAsTheFilesThatTheServerHad(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(3) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		list, want := randomSeries(r, 4, "base/5/", "global/")
 		for _, f := range forms {

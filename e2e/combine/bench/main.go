@@ -37,7 +37,7 @@ func main() {
 	b := &bench{}
 	full := flag.Int("full", 2048, "size of the full backup in `MB`")
 	changed := flag.Int("changed", 300, "size of the incremental backup in `MB`")
-	stubs := flag.Int("stubs", 100000, "how many files without changes the second chain has; 0 leaves it out")
+	stubs := flag.Int("stubs", 20000, "how many files without changes the second chain has; 0 leaves it out")
 	tars := flag.Bool("tar", false, "combine from tar files, too")
 	flag.IntVar(&b.runs, "runs", 5, "how often each program runs")
 	dir := flag.String("dir", os.TempDir(), "where to make the directory for the backups")
@@ -64,12 +64,12 @@ func (b *bench) run(ctx context.Context, pgbasin, dir string, full, changed, stu
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	chain := largeFiles(full, changed)
-	if err := b.measure(ctx, "data directories", b.store(chain, nil), true); err != nil {
+	if err := b.measure(ctx, "data directories", b.store(chain, nil), true, wallGoal); err != nil {
 		return err
 	}
 	if tars {
 		for _, a := range []codec.Algorithm{codec.None, codec.Zstd} {
-			if err := b.measure(ctx, "tar "+a.String(), b.store(chain, &codec.Spec{Algorithm: a}), false); err != nil {
+			if err := b.measure(ctx, "tar "+a.String(), b.store(chain, &codec.Spec{Algorithm: a}), false, 0); err != nil {
 				return err
 			}
 		}
@@ -78,10 +78,10 @@ func (b *bench) run(ctx context.Context, pgbasin, dir string, full, changed, stu
 		return nil
 	}
 	chain = manyFiles(stubs)
-	if err := b.measure(ctx, fmt.Sprintf("%d stubs", stubs), b.store(chain, nil), false); err != nil {
+	if err := b.measure(ctx, fmt.Sprintf("%d stubs", stubs), b.store(chain, nil), true, 0); err != nil {
 		return err
 	}
-	return b.measure(ctx, fmt.Sprintf("%d stubs in tars", stubs), b.store(chain, &codec.Spec{}), false)
+	return b.measure(ctx, fmt.Sprintf("%d stubs in tars", stubs), b.store(chain, &codec.Spec{}), false, 0)
 }
 
 const (
@@ -154,8 +154,8 @@ func (b *bench) store(chain []*backuptest.Backup, compression *codec.Spec) []str
 }
 
 // measure combines a chain several times, with a copy of the full backup in
-// between if that is to be compared.
-func (b *bench) measure(ctx context.Context, what string, paths []string, copied bool) error {
+// between if that is to be compared. A goal of 0 is none.
+func (b *bench) measure(ctx context.Context, what string, paths []string, copied bool, goal time.Duration) error {
 	var ours, copies []time.Duration
 	var peak int64
 	out := filepath.Join(b.dir, "out")
@@ -181,7 +181,9 @@ func (b *bench) measure(ctx context.Context, what string, paths []string, copied
 	if copied {
 		c := median(copies)
 		fmt.Printf("; cp -r of the full backup %6.2f s; ratio %.2f", c.Seconds(), wall.Seconds()/c.Seconds())
-		fmt.Print(missed(wall > wallGoal, "wall"))
+		if goal > 0 {
+			fmt.Print(missed(wall > goal, "wall"))
+		}
 	}
 	fmt.Println(missed(peak > peakGoal, "memory"))
 	return nil
