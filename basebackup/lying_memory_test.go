@@ -23,8 +23,8 @@ import (
 const enough = 64 << 20
 
 // lyingBackup runs a backup in which change takes the place of the message at the
-// place, and returns its error and the peak of its memory.
-func lyingBackup(t *testing.T, version string, f form, at pgfake.At, change func(ctx context.Context, cancel context.CancelCauseFunc, o *basebackup.Options) []pgfake.Message) (error, int64) {
+// place, and returns its error.
+func lyingBackup(t *testing.T, version string, f form, at pgfake.At, change func(ctx context.Context, cancel context.CancelCauseFunc, o *basebackup.Options) []pgfake.Message) error {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -44,7 +44,7 @@ func lyingBackup(t *testing.T, version string, f form, at pgfake.At, change func
 	}
 	assertNothingLeft(t, dir)
 	assertNothingLeft(t, o.TempDir)
-	return err, n
+	return err
 }
 
 // piece is a CopyData with a part of an archive, in the layout of the version.
@@ -60,7 +60,7 @@ func TestAnArchiveThatNeverEndsTakesNoMoreMemoryThanAnother(t *testing.T) {
 	for _, version := range []string{v9, v18} {
 		for _, f := range []form{plainForm, tarForm(codec.None), tarForm(codec.Zstd), oneForm} {
 			t.Run(version+"/"+f.name, func(t *testing.T) {
-				err, _ := lyingBackup(t, version, f, at(pgfake.PartData, 0), func(_ context.Context, cancel context.CancelCauseFunc, o *basebackup.Options) []pgfake.Message {
+				err := lyingBackup(t, version, f, at(pgfake.PartData, 0), func(_ context.Context, cancel context.CancelCauseFunc, o *basebackup.Options) []pgfake.Message {
 					o.Observer.Progress = func(p basebackup.Progress) {
 						if p.Done > 96<<20 {
 							cancel(reason)
@@ -125,7 +125,7 @@ func TestMillionsOfEmptyMembersTakeNoMoreMemoryThanAFew(t *testing.T) {
 		{plainForm, 5_000 / slowdown},
 	} {
 		t.Run(c.form.name, func(t *testing.T) {
-			err, _ := lyingBackup(t, v18, c.form, at(pgfake.PartData, 0), func(context.Context, context.CancelCauseFunc, *basebackup.Options) []pgfake.Message {
+			err := lyingBackup(t, v18, c.form, at(pgfake.PartData, 0), func(context.Context, context.CancelCauseFunc, *basebackup.Options) []pgfake.Message {
 				return []pgfake.Message{manyMembers(v18, c.members)}
 			})
 			// The part of the archive that they took the place of is missing.
@@ -156,7 +156,7 @@ func TestAManifestThatIsTooLargeForItsFilesIsNotReadToItsEnd(t *testing.T) {
 					case "a long number":
 						begin, endless = prefix+`{ "Path": "a", "Size": 1`, "0"
 					}
-					err, _ := lyingBackup(t, version, tarForm(codec.None), at(pgfake.PartManifest, 1-(18-major(version))/4), func(_ context.Context, _ context.CancelCauseFunc, o *basebackup.Options) []pgfake.Message {
+					err := lyingBackup(t, version, tarForm(codec.None), at(pgfake.PartManifest, 1-(18-major(version))/4), func(_ context.Context, _ context.CancelCauseFunc, o *basebackup.Options) []pgfake.Message {
 						o.NoVerify = !verify
 						return []pgfake.Message{
 							piece(version, []byte(begin)),

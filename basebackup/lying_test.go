@@ -30,7 +30,6 @@ var (
 	layouts   = []string{v9, v14, v16, v18}
 	manifests = []string{v14, v16, v18} // servers that have them
 	oneCopy   = []string{v16, v18}
-	copies    = []string{v9, v14}
 )
 
 // patience bounds how long a client may listen to a lie.
@@ -59,8 +58,8 @@ func tampered(t pgfake.Tamper) func(*pgfake.Cluster, string) {
 	return func(c *pgfake.Cluster, _ string) { c.Tamper = t }
 }
 
-// tableSpaces adds tablespaces with these locations, of which "" stands for the
-// destination's directory.
+// tablespaces adds some with these locations, in which DIR stands for the directory
+// that the destination is made in.
 func tablespaces(oid func(i int) uint32, locations ...string) func(*pgfake.Cluster, string) {
 	return func(c *pgfake.Cluster, dir string) {
 		c.Edit = func(_ pgfake.BackupRequest, b *pgfake.BaseBackup) {

@@ -507,3 +507,26 @@ func TestChecksumAlgorithmsAreNamedAsTheServerNamesThem(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestFilesThatBothSidesHaveTwiceAreFoundWhereverTheyAre(t *testing.T) {
+	const n = 3000
+	var files []testFile
+	for i := range n {
+		files = append(files, testFile{fmt.Sprintf("base/1/%d", i), "x"})
+	}
+	if err := verify(t, files, listingOf(files)); err != nil {
+		t.Fatal(err)
+	}
+	for _, again := range [][2]int{{0, 0}, {0, n - 1}, {n / 2, n}} {
+		twice := slices.Insert(slices.Clone(files), again[1], files[again[0]])
+		var found *VerifyErrors
+		if err := verify(t, twice, listingOf(twice)); !errors.As(err, &found) || found.Total != 1 || found.Errors[0].Problem != DuplicateFile || found.Errors[0].Path != files[again[0]].path {
+			t.Errorf("file %d again at %d: %v", again[0], again[1], err)
+		}
+	}
+	whole := slices.Concat(files, files)
+	var found *VerifyErrors
+	if err := verify(t, whole, listingOf(whole)); !errors.As(err, &found) || found.Total != n {
+		t.Errorf("all of them twice: %v", err)
+	}
+}

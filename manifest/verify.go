@@ -31,9 +31,10 @@ func (l *Ledger) Verify(r *Reader) error {
 		return err
 	}
 	if v.found.Total == 0 {
-		return nil
-	}
-	if err := v.nameDuplicates(); err != nil {
+		if err := v.duplicates(); err != nil || v.found.Total == 0 {
+			return err
+		}
+	} else if err := v.nameDuplicates(); err != nil {
 		return err
 	}
 	v.found.sort()
@@ -197,18 +198,13 @@ func (v *verification) nameDuplicates() error {
 	if len(times) == 0 {
 		return nil
 	}
-	arrived := v.ledger.reader(v.spilled)
-	for {
-		ok, err := arrived.next()
-		if err != nil {
-			return err
+	err := v.eachArrived(func(path []byte) {
+		if n, asked := times[string(path)]; asked {
+			times[string(path)] = n + 1
 		}
-		if !ok {
-			break
-		}
-		if n, asked := times[string(arrived.path)]; asked {
-			times[string(arrived.path)] = n + 1
-		}
+	})
+	if err != nil {
+		return err
 	}
 	for _, e := range v.found.Errors {
 		switch n := times[e.Path]; {
