@@ -159,7 +159,18 @@ func (s *Set) openManifestFile() (io.ReadCloser, error) {
 		f.Close()
 		return nil, errors.Join(fmt.Errorf("%q is not a regular file", s.manifest), err)
 	}
-	return f, nil
+	return manifestFile{f}, nil
+}
+
+// manifestFile names the file in errors: a reader of manifests does not know it.
+type manifestFile struct{ *os.File }
+
+func (m manifestFile) Read(p []byte) (int, error) {
+	n, err := m.File.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("could not read file %q: %w", m.Name(), err)
+	}
+	return n, err
 }
 
 // Close ends the use of the set and lets go of what was read ahead of standard

@@ -33,8 +33,8 @@ func copyAll(ctx context.Context, w io.Writer, r io.Reader) (n int64, err error)
 	}
 }
 
-// copyFile copies a file from its beginning. The kernel does it without bringing
-// the bytes here, and file systems that can share them do.
+// copyFile copies a file from its beginning to an empty one. The kernel does it
+// without bringing the bytes here, and file systems that can share them do.
 func copyFile(ctx context.Context, to, from *os.File) (n int64, err error) {
 	const step = 4 << 20
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
@@ -44,12 +44,19 @@ func copyFile(ctx context.Context, to, from *os.File) (n int64, err error) {
 		if ctx.Err() != nil {
 			return n, context.Cause(ctx)
 		}
-		m, err := io.CopyN(to, from, step)
-		n += m
-		if err == io.EOF {
+		_, err := io.CopyN(to, from, step)
+		// The file knows better: where the kernel's copying fails in the middle
+		// and goes on in another way, what it had copied is not counted.
+		at, seekErr := to.Seek(0, io.SeekCurrent)
+		if seekErr != nil {
+			return n, seekErr
+		}
+		progress := at > n
+		n = at
+		if err == io.EOF && !progress {
 			return n, nil
 		}
-		if err != nil {
+		if err != nil && err != io.EOF {
 			return n, err
 		}
 	}

@@ -277,11 +277,14 @@ func (d *Directory) Write(p []byte) (int, error) {
 	err := d.patiently(func() error {
 		n, err := d.file.WriteAt(p[d.at-start:], d.at)
 		d.at += int64(n)
+		if err != nil {
+			err = fmt.Errorf("could not write %d bytes to WAL file %q: %w", len(p), d.file.Name(), err)
+		}
 		return err
 	})
 	n := int(d.at - start)
 	if err != nil {
-		return n, fmt.Errorf("could not write %d bytes to WAL file %q: %w", len(p), d.file.Name(), err)
+		return n, err
 	}
 	if !d.o.NoSync && d.at-d.writeback >= writebackStep {
 		durable.StartWriteback(d.file, d.writeback, d.at-d.writeback)

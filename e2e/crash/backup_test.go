@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/pgtest"
 	"github.com/pgbasin/pgbasin/internal/powercut"
 	"github.com/pgbasin/pgbasin/restore"
 	"github.com/pgbasin/pgbasin/verify"
@@ -46,6 +48,37 @@ func TestPowerCutDuringABackup(t *testing.T) {
 			}
 			run(t, r, nil, nil, args...).succeeded(t)
 			checkBackup(t, r.Log, "up/backup", c.final)
+		})
+	}
+}
+
+// The same with a real server's thousand files, when they have arrived: what is
+// called a backup is whole, and passes with its WAL.
+func TestPowerCutAtTheEndOfARealBackup(t *testing.T) {
+	server := pgtest.Start(t, major, pgtest.WALSegSize(1))
+	for _, format := range []string{"-Fp", "-Ft"} {
+		t.Run(format, func(t *testing.T) {
+			r := record(t)
+			dir := filepath.Join(r.Log.Root, "backup")
+			run(t, r, nil, nil, "backup", "-cfast", "-d", server.DSN(), "-D", dir, format).succeeded(t)
+			run(t, nil, nil, nil, "verify", dir).succeeded(t)
+			events := r.Log.Events
+			renamed := slices.IndexFunc(events, func(e powercut.Event) bool { return strings.HasPrefix(e.What, "renameat") })
+			want, done, whole := sum(t, r.Log), exits(r.Log), 0
+			replay(t, r.Log, powercut.Plan{Random: 4, Seed: 1, At: func(n int) bool { return n > renamed || n%500 == 0 }}, func(s *powercut.State) error {
+				switch {
+				case s.Exists("backup/backup_manifest"):
+					if whole++; s.Sum("") != want {
+						return errors.New("the backup is not whole")
+					}
+				case done[s.At] > 0:
+					return errors.New("the backup was reported and is lost")
+				}
+				return nil
+			})
+			if whole == 0 || len(events) < 20 {
+				t.Errorf("%d states whole, of %d events", whole, len(events))
+			}
 		})
 	}
 }

@@ -64,31 +64,45 @@ func (c *Call) FDName(fd int) string {
 
 // FDOffset is where a read or write on a descriptor begins.
 func (c *Call) FDOffset(fd int) (int64, error) {
+	at, flags, err := c.fdInfo(fd)
+	if err == nil && flags&unix.O_APPEND != 0 {
+		var info os.FileInfo
+		if info, err = os.Stat(c.FD(fd)); err == nil {
+			at = info.Size()
+		}
+	}
+	return at, err
+}
+
+// FDWritable tells whether a descriptor is a regular file that is open for
+// writing.
+func (c *Call) FDWritable(fd int) bool {
+	info, err := os.Stat(c.FD(fd))
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	_, flags, err := c.fdInfo(fd)
+	return err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY
+}
+
+func (c *Call) fdInfo(fd int) (pos, flags int64, err error) {
 	info, err := os.ReadFile("/proc/" + strconv.Itoa(c.pid) + "/fdinfo/" + strconv.Itoa(fd))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var at, flags int64
 	for line := range strings.Lines(string(info)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		switch key {
 		case "pos":
-			at, err = strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			pos, err = strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 		case "flags":
 			flags, err = strconv.ParseInt(strings.TrimSpace(value), 8, 64)
 		}
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	if flags&unix.O_APPEND != 0 {
-		info, err := os.Stat(c.FD(fd))
-		if err != nil {
-			return 0, err
-		}
-		at = info.Size()
-	}
-	return at, nil
+	return pos, flags, nil
 }
 
 // Path is the path that a directory's descriptor and a name lead to, for this
