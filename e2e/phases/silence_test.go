@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/internal/faultproxy"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 	"github.com/pgbasin/pgbasin/lsn"
@@ -34,6 +35,7 @@ func TestServersThatFallSilent(t *testing.T) {
 		{"a backup survives a server that stands still for a while", func(t *testing.T, s *server) { stopInBackup(t, s, serverTimeout/4, true) }},
 		{"a backup gives a server up that stands still", func(t *testing.T, s *server) { stopInBackup(t, s, 2*serverTimeout, false) }},
 		{"the receiver connects again when its server stands still", stopInStream},
+		{"a server that waits for its archiver is waited for", waitForArchiver},
 		{"an idle stream lives longer than the server timeout", idleStream},
 		{"a keepalive that is cut in two is a loss", func(t *testing.T, s *server) { loseInKeepalive(t, s, "cut", faultproxy.Cut) }},
 		{"a keepalive that never ends is a loss", func(t *testing.T, s *server) { loseInKeepalive(t, s, "half", faultproxy.Vanish) }},
@@ -64,6 +66,44 @@ func vanishInCheckpoint(t *testing.T, s *server) {
 	}
 	if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
 		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// It says that it waits, and then nothing for a minute.
+func waitForArchiver(t *testing.T, s *server) {
+	hold := filepath.Join(s.DataDir(), "hold")
+	if err := os.WriteFile(hold, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	proxy := s.proxy(t)
+	waits := make(chan struct{}, 100)
+	o := basebackup.Options{
+		Connect: connect(t, proxy, "", serverTimeout), FastCheckpoint: true, WAL: basebackup.WALNone,
+		Observer: basebackup.Observer{Notice: func(*replproto.Notice) { waits <- struct{}{} }},
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := basebackup.Run(context.Background(), o, basebackup.TarDirectory(basebackup.TarOptions{Path: filepath.Join(t.TempDir(), "backup")}))
+		done <- err
+	}()
+	for range 2 {
+		select {
+		case err := <-done:
+			t.Fatalf("the archiver was not waited for: %v", err)
+		case <-waits:
+			// The second time is longer than the server was given for its notice.
+			time.AfterFunc(11*time.Second, func() { waits <- struct{}{} })
+		case <-time.After(patience):
+			t.Fatal("the server does not say that it waits")
+		}
+	}
+	if err := os.Remove(hold); err != nil {
+		t.Fatal(err)
+	}
+	// Which wakes the archiver.
+	s.Exec(t, "insert into filler values ('x'); select pg_switch_wal()")
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -266,7 +306,12 @@ func refused(t *testing.T, s *server) {
 	pos := emit(t, s)
 	proxy.Refuse(t, false)
 	proxy.Drop(1)
-	if err := <-f.lost; !errors.Is(err, replproto.ErrConnectionLost) && !errors.Is(err, syscall.ECONNREFUSED) {
+	// Once more refused, perhaps, and then accepted and dropped.
+	err := <-f.lost
+	for errors.Is(err, syscall.ECONNREFUSED) {
+		err = <-f.lost
+	}
+	if !errors.Is(err, replproto.ErrConnectionLost) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Error(err)
 	}
 	f.waitFor(t, pos)
