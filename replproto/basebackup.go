@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/pgbasin/pgbasin/lsn"
 )
@@ -60,6 +61,10 @@ type layout interface {
 	chunk() ([]byte, error)
 }
 
+// archiverNotice is when a server that waits for its archiver has said so: it does
+// after six seconds (do_pg_backup_stop in xlog.c).
+const archiverNotice = 10 * time.Second
+
 // BaseBackup runs BASE_BACKUP and returns when the server has done its
 // checkpoint and is about to send the first archive. ctx holds until Finish has
 // returned.
@@ -104,13 +109,17 @@ func (c *Conn) BaseBackup(ctx context.Context, o BaseBackupOptions) (*BaseBackup
 	if b.Tablespaces, err = parseTablespaces(rows); err != nil {
 		return nil, c.fail(fmt.Errorf("could not get backup header: %w", err))
 	}
-	if o.Target == "" {
-		// What it stores by itself the server syncs, archive by archive, in silence.
-		c.wire.allow(c.timeout, nil)
-	}
-	// At its end it may wait for its archiver. It says so after six seconds
-	// (pg_backup_stop in xlog.c).
+	// At its end the server may wait for its archiver.
 	c.waits = !o.NoWait
+	silence := c.timeout
+	switch {
+	case o.Target != "":
+		// What it stores by itself it syncs, archive by archive, in silence.
+		silence = 0
+	case c.waits && silence > 0:
+		silence = max(silence, archiverNotice)
+	}
+	c.wire.allow(silence, nil)
 	if c.version >= v15 {
 		b.stream = &singleCopy{b: b, asked: o.Manifest}
 	} else {

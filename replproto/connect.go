@@ -35,7 +35,8 @@ type Config struct {
 	// the reply that is asked for when half of it has passed. Then the connection is
 	// lost, with a *SilenceError. Nothing is owed where a server may rightly be silent
 	// for hours: before a base backup begins (its checkpoint), while it stores one by
-	// itself, while it waits for its archiver after it has said so, and while it waits
+	// itself, while it waits for its archiver after it has said so (for which it is given ten
+	// seconds at least), and while it waits
 	// for a slot to become free. 0 is DefaultServerTimeout, less is for ever.
 	//
 	// It works above TCP: a host that has vanished is found out by TCP's keepalives

@@ -255,7 +255,9 @@ func (r *Replication) End() (next *TimelineSwitch, err error) {
 	if err := r.Stop(); err != nil {
 		return nil, r.c.fail(err)
 	}
-	rows, err := r.c.resultSet(name)
+	// Until it has seen CopyDone a server at the end of a timeline sends keepalives,
+	// also behind its own (WalSndLoop in walsender.c).
+	rows, err := r.c.resultSetAfter(name, 'd')
 	if err != nil {
 		return nil, fmt.Errorf("unexpected termination of replication stream: %w", err)
 	}

@@ -84,6 +84,26 @@ func TestTheEndOfATimelineTellsTheNextOne(t *testing.T) {
 	}
 }
 
+// A client that is slow to take leave is sent keepalives, also behind CopyDone.
+func TestKeepalivesBehindTheEndOfATimelineArePassedOver(t *testing.T) {
+	cluster := &pgfake.Cluster{
+		Version: "18.1", Ancestors: []pgfake.Ancestor{{Timeline: 1, Switch: 0x380000}}, Flush: 0x500000,
+		Tamper: pgfake.After(pgfake.At{Part: pgfake.PartCopyEnd}, pgfake.Keepalive(0x380000, true), pgfake.Keepalive(0x380000, true)),
+	}
+	c := dial(t, pgfake.Serve(t, cluster))
+	r, err := c.StartReplication(context.Background(), replproto.ReplicationOptions{Start: 0x300000, Timeline: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream(t, r, func(lsn.LSN, replproto.Message) {})
+	if next, err := r.End(); err != nil || next == nil || next.Timeline != 2 {
+		t.Errorf("End: %+v, %v", next, err)
+	}
+	if _, err := c.IdentifySystem(context.Background()); err != nil {
+		t.Errorf("after the stream: %v", err)
+	}
+}
+
 func TestAStreamThatBeginsWhereItsTimelineEndedTellsTheNextOneAtOnce(t *testing.T) {
 	cluster := &pgfake.Cluster{Version: "15.3", Ancestors: []pgfake.Ancestor{{Timeline: 1, Switch: 0x380000}}, Flush: 0x500000}
 	c := dial(t, pgfake.Serve(t, cluster))

@@ -53,7 +53,11 @@ func (c *Conn) commandWithin(ctx context.Context, silence time.Duration, name, s
 
 // resultSet reads one result up to its CommandComplete: RowDescription and
 // rows, or no rows at all.
-func (c *Conn) resultSet(name string) ([]row, error) {
+func (c *Conn) resultSet(name string) ([]row, error) { return c.resultSetAfter(name, 0) }
+
+// resultSetAfter is resultSet, and passes over messages of the type skip in front
+// of it.
+func (c *Conn) resultSetAfter(name string, skip byte) ([]row, error) {
 	var rows []row
 	size := 0
 	for {
@@ -61,6 +65,10 @@ func (c *Conn) resultSet(name string) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
+		if typ == skip {
+			continue
+		}
+		skip = 0
 		switch typ {
 		case 'T', 'I':
 		case 'C':

@@ -60,6 +60,8 @@ func TestRefusalsThatPostgreSQL15DoesNotKnow(t *testing.T) {
 		{[]string{"-D", "-", "-Ft", "-X", "stream", "-S", "s"}, accepted},
 		{[]string{"-D", "x", "--no-v"}, accepted},
 		{[]string{"-D", "x", "--no-verify"}, accepted},
+		{[]string{"-D", "x", "--server-timeout=9"}, accepted},
+		{[]string{"-D", "x", "--server-time=9"}, "pg_basebackup: unrecognized option '--server-time=9'\n" + hint},
 	} {
 		got := runIn(env, "", append([]string{"pg_basebackup"}, c.args...)...)
 		if got != (output{"", c.want, 1}) {
@@ -78,6 +80,8 @@ func TestOwnNameSpeaksForItself(t *testing.T) {
 		{[]string{"-k"}, "pgbasin: invalid option -- 'k'\n" + hint},
 		{[]string{"--no-ver"}, "pgbasin: option '--no-ver' is ambiguous; possibilities: '--no-verify-checksums' '--no-verify'\n" + hint},
 		{[]string{"--no-verify", "-Fx"}, "pgbasin: error: invalid output format \"x\", must be \"plain\" or \"tar\"\n"},
+		{[]string{"--server-timeout=x"}, "pgbasin: error: invalid value \"x\" for option --server-timeout\n"},
+		{[]string{"--server-timeout=-1"}, "pgbasin: error: --server-timeout must be in range 0..2147483647\n"},
 		{[]string{"--js", "-Fx", "-D", "x"}, "pgbasin: error: invalid output format \"x\", must be \"plain\" or \"tar\"\n"},
 	} {
 		got := runIn(nil, "", append([]string{"/opt/bin/pgbasin", "backup"}, c.args...)...)

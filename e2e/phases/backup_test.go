@@ -1,3 +1,5 @@
+//go:build unix
+
 package phases
 
 import (
@@ -36,6 +38,9 @@ func backupPhases(s *server) []phase {
 		{name: "startup", side: server, at: faultproxy.AtMessage("S", 1).Plus(3)},
 		{name: "IDENTIFY_SYSTEM", side: server, at: faultproxy.AtAnswer("IDENTIFY_SYSTEM").Plus(4)},
 		{name: "SHOW", side: server, at: faultproxy.AtAnswer("SHOW")},
+		// What took the request for granted may also have lost it: that looks like a
+		// long checkpoint, and nobody else can be asked.
+		{name: "BASE_BACKUP on its way", side: client, at: faultproxy.AtMessage("QBASE_BACKUP", 1), idle: true},
 		{name: "checkpoint", side: server, at: answer, idle: true, mute: true},
 		{name: "start point", side: server, at: answer.Plus(10), idle: true, mute: true},
 		{name: "list of tablespaces", side: server, at: answer.Message("T", 2).Plus(10), idle: true, mute: true},

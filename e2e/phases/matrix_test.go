@@ -1,3 +1,5 @@
+//go:build unix
+
 package phases
 
 import (
@@ -86,7 +88,7 @@ func (p phase) outcome(f fault) outcome {
 	switch {
 	case k == harmless, p.over, p.mute && k == deaf:
 		return unharmed
-	case p.idle && k == silent:
+	case p.idle && k != ending:
 		return waiting
 	}
 	return noticed

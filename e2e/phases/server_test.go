@@ -1,3 +1,5 @@
+//go:build unix
+
 package phases
 
 import (
@@ -34,7 +36,8 @@ func startServer(t *testing.T, major int) *server {
 		pgtest.HBA("host replication guarded all scram-sha-256", "hostssl replication guarded all scram-sha-256"),
 		pgtest.Settings(map[string]string{
 			"max_wal_senders": "120", "max_connections": "150", "max_replication_slots": "400", "wal_keep_size": "2000", "password_encryption": "scram-sha-256",
-			"wal_sender_timeout": "6s", "restore_command": "false", "synchronous_commit": "local",
+			"wal_sender_timeout": "6s", "restore_command": "false",
+			"archive_mode": "on", "archive_command": "test ! -e hold", "synchronous_commit": "local",
 		}))
 	s.ReplicationUser(t, "guarded", "secret")
 	s.CreateTablespace(t, "space")

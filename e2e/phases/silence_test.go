@@ -1,0 +1,364 @@
+//go:build unix
+
+package phases
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/internal/faultproxy"
+	"github.com/pgbasin/pgbasin/internal/pgtest"
+	"github.com/pgbasin/pgbasin/lsn"
+	"github.com/pgbasin/pgbasin/replproto"
+	"github.com/pgbasin/pgbasin/wal"
+	"github.com/pgbasin/pgbasin/walstream"
+)
+
+// What the matrix does not hold: servers that are there and do not run, connections
+// on which nothing is to be said, and what depends on two of them.
+func TestServersThatFallSilent(t *testing.T) {
+	s := startServer(t, 18)
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, s *server)
+	}{
+		{"a server that vanishes during the checkpoint is given up", vanishInCheckpoint},
+		{"a backup survives a server that stands still for a while", func(t *testing.T, s *server) { stopInBackup(t, s, serverTimeout/4, true) }},
+		{"a backup gives a server up that stands still", func(t *testing.T, s *server) { stopInBackup(t, s, 2*serverTimeout, false) }},
+		{"the receiver connects again when its server stands still", stopInStream},
+		{"a server that waits for its archiver is waited for", waitForArchiver},
+		{"an idle stream lives longer than the server timeout", idleStream},
+		{"a keepalive that is cut in two is a loss", func(t *testing.T, s *server) { loseInKeepalive(t, s, "cut", faultproxy.Cut) }},
+		{"a keepalive that never ends is a loss", func(t *testing.T, s *server) { loseInKeepalive(t, s, "half", faultproxy.Vanish) }},
+		{"the receiver waits for a server that refuses connections", refused},
+		{"commits whose acknowledgement is lost are confirmed when they are in the archive", lostAcknowledgement},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, s)
+		})
+	}
+}
+
+// The main connection may be silent then, but the other one is asked.
+func vanishInCheckpoint(t *testing.T, s *server) {
+	home := pgtest.TempDir(t)
+	proxy := s.proxy(t)
+	f := proxy.On(0, faultproxy.Server, faultproxy.AtAnswer("BASE_BACKUP"), faultproxy.Stall(nil))
+	go func() {
+		<-f.Happened()
+		proxy.Now(faultproxy.Vanish)
+	}()
+	_, err := takeBackup(t.Context(), connect(t, proxy, "", serverTimeout), filepath.Join(home, "new", "backup"))
+	f.Struck(t)
+	var silence *replproto.SilenceError
+	if !errors.As(err, &silence) {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// It says that it waits, and then nothing for a minute.
+func waitForArchiver(t *testing.T, s *server) {
+	hold := filepath.Join(s.DataDir(), "hold")
+	if err := os.WriteFile(hold, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	proxy := s.proxy(t)
+	waits := make(chan struct{}, 100)
+	o := basebackup.Options{
+		Connect: connect(t, proxy, "", serverTimeout), FastCheckpoint: true, WAL: basebackup.WALNone,
+		Observer: basebackup.Observer{Notice: func(*replproto.Notice) { waits <- struct{}{} }},
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := basebackup.Run(context.Background(), o, basebackup.TarDirectory(basebackup.TarOptions{Path: filepath.Join(t.TempDir(), "backup")}))
+		done <- err
+	}()
+	for range 2 {
+		select {
+		case err := <-done:
+			t.Fatalf("the archiver was not waited for: %v", err)
+		case <-waits:
+			// The second time is longer than the server was given for its notice.
+			time.AfterFunc(11*time.Second, func() { waits <- struct{}{} })
+		case <-time.After(patience):
+			t.Fatal("the server does not say that it waits")
+		}
+	}
+	if err := os.Remove(hold); err != nil {
+		t.Fatal(err)
+	}
+	// Which wakes the archiver.
+	s.Exec(t, "insert into filler values ('x'); select pg_switch_wal()")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// senders are the processes behind an application's replication connections.
+func senders(t *testing.T, s *server, application string) []int {
+	t.Helper()
+	rows, err := s.Conn(t).Query(t.Context(), "select pid from pg_stat_replication where application_name = $1", application)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pids
+}
+
+// standStill stops processes, and lets them go on when the function is called that
+// is returned, or at the end of the test.
+func standStill(t *testing.T, pids []int) (goOn func()) {
+	t.Helper()
+	goOn = func() {
+		for _, pid := range pids {
+			syscall.Kill(pid, syscall.SIGCONT)
+		}
+	}
+	t.Cleanup(goOn)
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return goOn
+}
+
+func stopInBackup(t *testing.T, s *server, still time.Duration, survives bool) {
+	home := pgtest.TempDir(t)
+	proxy := s.proxy(t)
+	// The gate keeps the backup from ending before its server stands still.
+	gate := faultproxy.NewGate()
+	f := proxy.On(0, faultproxy.Server, faultproxy.AtAnswer("BASE_BACKUP").Message("dd", 20), faultproxy.Stall(gate))
+	name := filepath.Base(home)
+	done := make(chan error, 1)
+	go func() {
+		_, err := takeBackup(t.Context(), connect(t, proxy, "application_name="+name, serverTimeout), filepath.Join(home, "new", "backup"))
+		done <- err
+	}()
+	f.Struck(t)
+	pids := senders(t, s, name)
+	if len(pids) != 2 {
+		t.Fatalf("%d connections", len(pids))
+	}
+	goOn := standStill(t, pids)
+	gate.Open()
+	time.AfterFunc(still, goOn)
+	err := <-done
+	var silence *replproto.SilenceError
+	if survives && err != nil || !survives && !errors.As(err, &silence) {
+		t.Error(err)
+	}
+}
+
+// following is a receiver without an end, to be stopped.
+type following struct {
+	*walstream.Archiver
+	dir  string
+	lost chan error
+	stop func()
+}
+
+func follow(t *testing.T, p *faultproxy.Proxy, application string, synchronous bool) *following {
+	t.Helper()
+	f := &following{dir: t.TempDir(), lost: make(chan error, 1000)}
+	var err error
+	f.Archiver, err = walstream.NewArchiver(walstream.ArchiveOptions{
+		Connect: connect(t, p, "application_name="+application, serverTimeout),
+		Dir:     f.dir, StatusInterval: time.Second, Synchronous: synchronous,
+		Observer: walstream.ArchiveObserver{Lost: func(err error) { f.lost <- err }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	stopped := false
+	f.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("receiver: %v", err)
+		}
+	}
+	t.Cleanup(f.stop)
+	return f
+}
+
+// waitFor waits until the archive has everything up to a position.
+func (f *following) waitFor(t *testing.T, pos lsn.LSN) {
+	t.Helper()
+	late := time.Now().Add(patience)
+	for f.Status().Written < pos {
+		if time.Now().After(late) {
+			t.Fatalf("%+v, waiting for %s", f.Status(), pos)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// emit makes a little WAL and returns its end.
+func emit(t *testing.T, s *server) lsn.LSN {
+	t.Helper()
+	pos, err := lsn.Parse(s.QueryString(t, "select pg_logical_emit_message(false, 'phases', repeat('x', 1000))::text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Exec(t, "insert into filler values ('x')") // which flushes it
+	return pos
+}
+
+// same compares what the archive has of a segment with the server's, up to a
+// position in it.
+func (f *following) same(t *testing.T, s *server, pos lsn.LSN) {
+	t.Helper()
+	name := wal.SegmentName(2, wal.SegmentNumber(pos-1, segmentSize), segmentSize)
+	want, err := os.ReadFile(filepath.Join(s.DataDir(), "pg_wal", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(f.dir, name+wal.PartialSuffix))
+	if err != nil {
+		if got, err = os.ReadFile(filepath.Join(f.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := int(wal.SegmentOffset(pos-1, segmentSize)) + 1
+	if len(got) < end || !bytes.Equal(got[:end], want[:end]) {
+		t.Errorf("%s differs from the server's in the first %d bytes; it has %d", name, end, len(got))
+	}
+}
+
+func stopInStream(t *testing.T, s *server) {
+	f := follow(t, s.proxy(t), "stopped", false)
+	f.waitFor(t, emit(t, s))
+	standStill(t, senders(t, s, "stopped"))
+	var silence *replproto.SilenceError
+	if err := <-f.lost; !errors.As(err, &silence) {
+		t.Error(err)
+	}
+	pos := emit(t, s)
+	f.waitFor(t, pos)
+	f.same(t, s, pos)
+}
+
+func idleStream(t *testing.T, s *server) {
+	proxy := s.proxy(t)
+	f := follow(t, proxy, "idle", false)
+	f.waitFor(t, emit(t, s))
+	select {
+	case err := <-f.lost:
+		t.Error(err)
+	case <-time.After(2*serverTimeout + serverTimeout/2):
+	}
+	pos := emit(t, s)
+	f.waitFor(t, pos)
+	f.same(t, s, pos)
+	if n := proxy.Connections(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func loseInKeepalive(t *testing.T, s *server, name string, do faultproxy.Action) {
+	proxy := s.proxy(t)
+	struck := proxy.On(0, faultproxy.Server, faultproxy.AtAnswer("START_REPLICATION").Message("dk", 1).Plus(9), do)
+	f := follow(t, proxy, name, false)
+	struck.Struck(t)
+	if err := <-f.lost; !errors.Is(err, replproto.ErrConnectionLost) {
+		t.Error(err)
+	}
+	pos := emit(t, s)
+	f.waitFor(t, pos)
+	f.same(t, s, pos)
+}
+
+func refused(t *testing.T, s *server) {
+	proxy := s.proxy(t)
+	f := follow(t, proxy, "refused", false)
+	f.waitFor(t, emit(t, s))
+	proxy.Refuse(t, true)
+	proxy.Now(faultproxy.Reset)
+	if err := <-f.lost; !errors.Is(err, replproto.ErrConnectionLost) {
+		t.Error(err)
+	}
+	if err := <-f.lost; !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	pos := emit(t, s)
+	proxy.Refuse(t, false)
+	proxy.Drop(1)
+	// Once more refused, perhaps, and then accepted and dropped.
+	err := <-f.lost
+	for errors.Is(err, syscall.ECONNREFUSED) {
+		err = <-f.lost
+	}
+	if !errors.Is(err, replproto.ErrConnectionLost) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Error(err)
+	}
+	f.waitFor(t, pos)
+	f.same(t, s, pos)
+}
+
+// A synchronous commit returns when it is durable in the archive, not before, also
+// when the receiver's word for that gets lost on the way.
+func lostAcknowledgement(t *testing.T, s *server) {
+	proxy := s.proxy(t)
+	f := follow(t, proxy, "acknowledging", true)
+	f.waitFor(t, emit(t, s))
+	s.Exec(t, "alter system set synchronous_standby_names = 'acknowledging'")
+	s.Exec(t, "select pg_reload_conf()")
+	conn := s.Conn(t)
+	commit := func() lsn.LSN {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if _, err := conn.Exec(ctx, "set synchronous_commit = on; insert into filler values ('confirmed')"); err != nil {
+			t.Fatal(err)
+		}
+		var text string
+		if err := conn.QueryRow(ctx, "select pg_current_wal_insert_lsn()::text").Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		pos, err := lsn.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pos
+	}
+	commit()
+	if n := proxy.Connections(); n != 1 {
+		t.Fatalf("%d connections before anything was lost", n)
+	}
+	proxy.Now(faultproxy.LoseOther)
+	commit()
+	// The walsender that heard nothing has ended, and the next one has heard.
+	if n := proxy.Connections(); n < 2 {
+		t.Errorf("a commit was confirmed over %d connections", n)
+	}
+	flushed := s.QueryString(t, "select flush_lsn::text from pg_stat_replication where application_name = 'acknowledging'")
+	pos, err := lsn.Parse(flushed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.waitFor(t, pos)
+	f.same(t, s, pos)
+}
