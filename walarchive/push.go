@@ -104,7 +104,7 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 	if there != "" || err != nil {
 		return p.keep(there, err)
 	}
-	dir, err := os.OpenRoot(p.a.dir)
+	dir, err := durable.OpenRoot(p.a.dir)
 	if err != nil {
 		return PushResult{}, &UnreachableError{p.a.dir, reason(err)}
 	}

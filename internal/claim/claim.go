@@ -69,7 +69,7 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	if err != nil {
 		return fmt.Errorf("could not create directory %q: %w", d.path, err)
 	}
-	if d.root, err = os.OpenRoot(d.path); err == nil {
+	if d.root, err = durable.OpenRoot(d.path); err == nil {
 		d.lock, err = lockDirectory(d.root)
 	}
 	if err != nil {
