@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // fetchInfix comes between a path and a number in the names of files that are
@@ -46,7 +47,7 @@ func (a *Archive) Fetch(ctx context.Context, name, to string) error {
 	if !ok {
 		return &NameError{name}
 	}
-	dir, err := os.OpenRoot(filepath.Dir(to))
+	dir, err := durable.OpenRoot(filepath.Dir(to))
 	if err != nil {
 		return &PathError{to, reason(err)}
 	}

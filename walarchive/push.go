@@ -128,7 +128,7 @@ func (p *pushing) run(ctx context.Context) (PushResult, error) {
 
 // put stores the file. The error wraps fs.ErrExist if another push was quicker.
 func (p *pushing) put(ctx context.Context) (PushResult, error) {
-	dir, err := os.OpenRoot(p.a.dir)
+	dir, err := durable.OpenRoot(p.a.dir)
 	if err != nil {
 		return PushResult{}, &UnreachableError{p.a.dir, reason(err)}
 	}

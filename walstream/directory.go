@@ -103,7 +103,7 @@ func NewDirectory(o DirectoryOptions) *Directory {
 		o.DirMode = 0o700
 	}
 	if o.Open == nil {
-		o.Open = os.OpenRoot
+		o.Open = durable.OpenRoot
 	}
 	d := &Directory{o: o, dirs: make(map[string]bool)}
 	d.root = sync.OnceValues(func() (*os.Root, error) {

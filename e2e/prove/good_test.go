@@ -36,9 +36,32 @@ func TestMatrixGoodBackupsOfEachFormHold(t *testing.T) {
 				}
 			})
 		}
+		t.Run("whose WAL the archive has not caught up with", func(t *testing.T) { s.proveBehind(t, major) })
 		t.Run("one tar on standard input", func(t *testing.T) { s.proveStream(t, major) })
 		t.Run("with tablespaces, to a restore point", func(t *testing.T) { s.proveTarget(t, major) })
 	})
+}
+
+// proveBehind proves a backup with an archive whose receiver was behind when the
+// backup was taken, and is not there any more. The backup has what it needs.
+func (s *source) proveBehind(t *testing.T, major int) {
+	backup := s.backUp(t)
+	segments, err := filepath.Glob(filepath.Join(backup, "pg_wal", "0000*0*"))
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("the backup has the WAL %v, %v", segments, err)
+	}
+	content, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(content[64:]) // in the middle of the first record
+	archive := pgtest.TempDir(t)
+	partial := filepath.Join(archive, filepath.Base(segments[0])+".partial")
+	if err := os.WriteFile(partial, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := prove(t, major, "--wal-archive", archive, backup)
+	p.holds(t)
 }
 
 // proveStream proves a backup that comes on standard input.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
@@ -70,10 +69,8 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 	if err != nil {
 		return fmt.Errorf("could not create directory %q: %w", d.path, err)
 	}
-	if d.root, err = os.OpenRoot(d.path); err == nil {
+	if d.root, err = durable.OpenRoot(d.path); err == nil {
 		d.lock, err = lockDirectory(d.root)
-	} else if info, statErr := os.Stat(d.path); statErr == nil && !info.IsDir() {
-		err = syscall.ENOTDIR // which OpenRoot has other words for
 	}
 	if err != nil {
 		d.release()
@@ -101,7 +98,7 @@ func (d *dir) take(mode fs.FileMode, s *Set) error {
 func (s *Set) TakeOver(what, path, made string) error {
 	d := &dir{what: what, path: path, made: made}
 	var err error
-	if d.root, err = os.OpenRoot(path); err == nil {
+	if d.root, err = durable.OpenRoot(path); err == nil {
 		d.lock, err = lockDirectory(d.root)
 	}
 	if err != nil {

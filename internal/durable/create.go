@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Create makes a new file below root, with exactly this mode, whatever the umask
@@ -111,4 +112,15 @@ func OpenRead(path string) (*os.File, error) {
 		return nil, &NotRegularError{path, info.Mode()}
 	}
 	return os.OpenFile(path, os.O_RDONLY|dontWait, 0)
+}
+
+// OpenRoot is os.OpenRoot, with the system's own error for what is no directory.
+func OpenRoot(path string) (*os.Root, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		if info, statErr := os.Stat(path); statErr == nil && !info.IsDir() {
+			err = &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
+		}
+	}
+	return root, err
 }
