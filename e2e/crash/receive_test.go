@@ -138,9 +138,9 @@ func (a *archive) has(s *powercut.State, name string, algorithm codec.Algorithm,
 	return false
 }
 
-// goesOn sees that another run would begin no later than the next byte that is
-// needed, and no earlier than what the server keeps: the segment of the flush
-// position. ends are those of states that were looked at.
+// goesOn sees that another run would begin with WAL that the server still has: it
+// keeps the segment of the flush position. ends are those of states that were
+// looked at.
 func goesOn(s *powercut.State, scratch string, algorithm codec.Algorithm, acked lsn.LSN, ends map[uint64]lsn.LSN) error {
 	sum := s.Sum("")
 	end, known := ends[sum]
