@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,8 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.claim(); err != nil {
 		return err
 	}
-	r.meter.total = r.chain.Size()
+	r.meter.total, r.meter.report = r.chain.Size(), r.o.Observer.Progress
+	r.meter.done.Store(0) // what opening read is read again
 	if err := r.write(ctx); err != nil {
 		return err
 	}
@@ -101,7 +103,6 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.o.Output = filepath.Clean(r.o.Output)
-	r.meter.report = r.o.Observer.Progress
 	var err error
 	r.chain, err = chain.Open(ctx, r.o.Backups, chain.Options{
 		Note:     func(message string) { r.o.Observer.debugf("%s", message) },
@@ -264,29 +265,34 @@ func (r *run) rename(name string) error {
 	return nil
 }
 
-// meter adds up what is read.
+// meter adds up what is read, and reports now and then.
 type meter struct {
-	report func(done, total int64)
+	report func(Progress) // nil = nobody wants to know
 	total  int64
 	done   atomic.Int64
-	shown  atomic.Int64
+
+	mu    sync.Mutex // of shown, held during a report
+	shown int64
 }
 
 // meterStep is how many bytes lie between two reports.
-const meterStep = 4 << 20
+const meterStep = 1 << 20
 
 func (m *meter) add(n int) {
-	if m.report == nil {
-		return
-	}
 	done := m.done.Add(int64(n))
-	if shown := m.shown.Load(); done-shown >= meterStep && m.shown.CompareAndSwap(shown, done) {
-		m.report(done, max(m.total, done))
+	if m.report == nil || !m.mu.TryLock() {
+		return // the next one will tell
+	}
+	defer m.mu.Unlock()
+	if done-m.shown >= meterStep {
+		m.shown = done
+		m.report(Progress{Done: done, Total: max(m.total, done)})
 	}
 }
 
 func (m *meter) finish() {
 	if m.report != nil {
-		m.report(m.done.Load(), m.done.Load())
+		done := m.done.Load()
+		m.report(Progress{Done: done, Total: done, Finished: true})
 	}
 }
