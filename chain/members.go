@@ -286,6 +286,9 @@ func (m *members) EndMember() error {
 		if err := m.composer.end(); err != nil {
 			return err
 		}
+		if err := m.closeSources(); err != nil {
+			return err
+		}
 		return m.out.end(m.sums.sum)
 	case layered:
 		return inBackup(m.b, m.decoder.Close())
