@@ -2,9 +2,9 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/codec"
@@ -22,7 +22,8 @@ type stream struct {
 	record   record // of the file that was looked up last
 	composer composer
 	tars     map[tarKey]*tarFile
-	control  []byte // of the newest backup, which comes last
+	opened   map[int32]layer // sources of the file that is being put together
+	control  []byte          // of the newest backup, which comes last
 	header   tarstream.Header
 }
 
@@ -166,6 +167,7 @@ func (s *stream) unchanged() error {
 }
 
 func (s *stream) close() error {
+	s.closeSources()
 	for _, t := range s.tars {
 		t.f.Close()
 	}
@@ -187,33 +189,46 @@ func (s *stream) readSource(n int32, p []byte, at int64) error {
 		}
 		return err
 	}
-	return s.readFile(src, p, at)
+	l, err := s.openSource(n, src)
+	if err != nil {
+		return err
+	}
+	if _, err := l.f.ReadAt(p, at); err != nil {
+		return fmt.Errorf("could not read file %q: %w", l.path, noEOF(err))
+	}
+	return nil
 }
 
-// readFile reads blocks from an incremental file of a data directory.
-func (s *stream) readFile(src *source, p []byte, at int64) error {
-	b := s.backups[src.backup]
-	a := &b.set.Archives[src.archive]
-	files, err := b.open(a)
-	if err != nil {
-		return err
+// openSource opens an incremental file of a data directory again, if it is what
+// it was when it passed.
+func (s *stream) openSource(n int32, src *source) (layer, error) {
+	if l, ok := s.opened[n]; ok {
+		return l, nil
 	}
-	name := strings.TrimPrefix(incremental.Name(s.record.path), prefix(a))
+	files, name, err := s.backups[src.backup].locate(incremental.Name(s.record.path))
+	if err != nil {
+		return layer{}, err
+	}
 	f, info, err := files.Open(name)
 	if err != nil {
-		return err
+		return layer{}, err
 	}
-	defer f.Close()
-	path := files.Path(name)
-	if err := sameFile(path, src.size, src.modified, info); err != nil {
-		return err
+	l := layer{f, info, files.Path(name)}
+	if s.opened == nil {
+		s.opened = map[int32]layer{}
 	}
-	if _, err := f.ReadAt(p, at); err != nil {
-		return fmt.Errorf("could not read file %q: %w", path, noEOF(err))
+	s.opened[n] = l
+	return l, sameFile(l.path, src.size, src.modified, info)
+}
+
+// closeSources ends the reading of incremental files for one file. They may have
+// been written to meanwhile.
+func (s *stream) closeSources() error {
+	var err error
+	for n, l := range s.opened {
+		err = errors.Join(err, l.unchanged())
+		l.f.Close()
+		delete(s.opened, n)
 	}
-	// It may have been written to meanwhile.
-	if info, err = f.Stat(); err != nil {
-		return fmt.Errorf("could not stat file %q: %w", path, err)
-	}
-	return sameFile(path, src.size, src.modified, info)
+	return err
 }

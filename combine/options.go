@@ -95,13 +95,20 @@ type Mapping struct {
 }
 
 // Observer is told what happens; each function may be nil. All may be called from
-// several goroutines, Progress one call at a time.
+// several goroutines at once, Progress one call at a time.
 type Observer struct {
 	Debug    func(message string) // each step
 	Info     func(message string)
 	Warning  func(message, hint string) // hint is "" if there is none
 	Cleanup  func(message string)       // what happens to the files of a run that failed
-	Progress func(done, total int64)    // bytes of the backups, as they are stored
+	Progress func(Progress)
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Done     int64 // bytes of the backups that were read, as they are stored
+	Total    int64 // of these, about
+	Finished bool  // everything was read and written
 }
 
 func (o *Observer) debugf(format string, args ...any) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,7 +71,8 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.claim(); err != nil {
 		return err
 	}
-	r.meter.total = r.chain.Size()
+	r.meter.total, r.meter.report = r.chain.Size(), r.o.Observer.Progress
+	r.meter.done.Store(0) // what opening read is read again
 	if err := r.write(ctx); err != nil {
 		return err
 	}
@@ -101,7 +101,6 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.o.Output = filepath.Clean(r.o.Output)
-	r.meter.report = r.o.Observer.Progress
 	var err error
 	r.chain, err = chain.Open(ctx, r.o.Backups, chain.Options{
 		Note:     func(message string) { r.o.Observer.debugf("%s", message) },
@@ -263,31 +262,4 @@ func (r *run) rename(name string) error {
 		return fmt.Errorf("could not rename file %q to %q: %w", to+heldSuffix, to, cause(err))
 	}
 	return nil
-}
-
-// meter adds up what is read.
-type meter struct {
-	report func(done, total int64)
-	total  int64
-	done   atomic.Int64
-	shown  atomic.Int64
-}
-
-// meterStep is how many bytes lie between two reports.
-const meterStep = 4 << 20
-
-func (m *meter) add(n int) {
-	if m.report == nil {
-		return
-	}
-	done := m.done.Add(int64(n))
-	if shown := m.shown.Load(); done-shown >= meterStep && m.shown.CompareAndSwap(shown, done) {
-		m.report(done, max(m.total, done))
-	}
-}
-
-func (m *meter) finish() {
-	if m.report != nil {
-		m.report(m.done.Load(), m.done.Load())
-	}
 }

@@ -31,9 +31,12 @@ type Backup struct {
 	// Tablespaces are locations by OID. The plain form has each at a directory
 	// beside its own, which Location names.
 	Tablespaces map[uint32]string
-	WAL         map[string][]byte // files of pg_wal; the tar form has them in pg_wal.tar
-	Checksums   manifest.ChecksumAlgorithm
-	NoManifest  bool
+	// InPlace gives the tar form an archive for each tablespace that has files in
+	// the data directory, as servers send those in place.
+	InPlace    bool
+	WAL        map[string][]byte // files of pg_wal; the tar form has them in pg_wal.tar
+	Checksums  manifest.ChecksumAlgorithm
+	NoManifest bool
 	// ManifestFiles are what the manifest is made of, if it is not Files.
 	ManifestFiles map[string][]byte
 	// Twice is the name of a member that the data directory's tar has twice.
@@ -164,7 +167,7 @@ func (b *Backup) Tar(dir string, c codec.Spec) {
 	must(os.MkdirAll(dir, 0o700))
 	all := b.all()
 	all["tablespace_map"] = b.tablespaceMap()
-	for oid := range b.Tablespaces {
+	for oid := range b.spaces() {
 		space := map[string][]byte{}
 		prefix := fmt.Sprintf("pg_tblspc/%d/", oid)
 		for name, content := range all {
@@ -182,6 +185,23 @@ func (b *Backup) Tar(dir string, c codec.Spec) {
 	if !b.NoManifest {
 		must(os.WriteFile(filepath.Join(dir, "backup_manifest"), b.Manifest(true), 0o600))
 	}
+}
+
+// spaces are the tablespaces that have archives.
+func (b *Backup) spaces() map[uint32]string {
+	if !b.InPlace {
+		return b.Tablespaces
+	}
+	spaces := map[uint32]string{}
+	for name := range b.Files {
+		if below, ok := strings.CutPrefix(name, "pg_tblspc/"); ok {
+			digits, _, _ := strings.Cut(below, "/")
+			if oid, ok := pgdata.ParseOID(digits); ok {
+				spaces[oid] = ""
+			}
+		}
+	}
+	return spaces
 }
 
 // Single writes the backup, which has no tablespaces, as one tar.

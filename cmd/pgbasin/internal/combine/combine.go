@@ -14,7 +14,6 @@ import (
 	"github.com/pgbasin/pgbasin/chain"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
-	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/combine"
@@ -30,7 +29,7 @@ func Run(p *program.Program) int {
 	if _, set := p.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	r := &run{p: p, o: o, report: progress.None{}}
+	r := &run{p: p, o: o}
 	ctx, stop := usage.Context(p, r.abandoned)
 	defer stop()
 	return r.run(ctx)
@@ -41,9 +40,8 @@ const gcPercent = 50
 
 // run connects the options with the library.
 type run struct {
-	p      *program.Program
-	o      *options
-	report progress.Reporter
+	p *program.Program
+	o *options
 	// cleanup is what was done after a failure. It is told after the failure.
 	cleanup []string
 }
@@ -51,21 +49,17 @@ type run struct {
 func (r *run) run(ctx context.Context) int {
 	lib := r.o.combine
 	lib.Observer = combine.Observer{
-		Info:    r.info,
 		Warning: r.warning,
 		Cleanup: func(what string) { r.cleanup = append(r.cleanup, what) },
 	}
 	if r.o.debug {
-		lib.Observer.Debug = r.p.Debug
+		lib.Observer.Debug, lib.Observer.Info = r.p.Debug, r.p.Debug
 	}
-	if r.o.progress && !lib.DryRun {
-		r.report = progress.New(r.p.Console, false)
-		lib.Observer.Progress = func(done, total int64) {
-			r.report.Update(progress.State{Done: done, Total: total, Part: 0, Parts: len(lib.Backups), Unit: "backup"})
-		}
+	if r.o.progress {
+		lib.Observer.Progress = (&progress{console: r.p.Console}).update
 	}
 	result, err := combine.Run(ctx, lib)
-	r.report.Close(err == nil)
+	r.p.Console.Status("")
 	if err != nil {
 		return r.fail(ctx, err)
 	}
@@ -76,13 +70,6 @@ func (r *run) run(ctx context.Context) int {
 		return newReport(&r.o.combine, result).print(r.p)
 	}
 	return 0
-}
-
-func (r *run) info(step string) {
-	if r.o.debug {
-		r.p.Debug(step)
-	}
-	r.report.Step(step)
 }
 
 func (r *run) warning(message, hint string) {
