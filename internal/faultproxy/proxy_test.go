@@ -274,8 +274,13 @@ func TestConnectionsAreRefusedAndDropped(t *testing.T) {
 	}
 	p.Refuse(t, false)
 	write(t, dial(t, p), startupPacket())
-	second := dial(t, p)
-	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+	p.WaitConnections(t, 1)
+	second, err := net.Dial("tcp", p.Addr()) // which may fail already
+	if err == nil {
+		defer second.Close()
+		_, err = second.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the second connection: %v", err)
 	}
 	third := dial(t, p)
