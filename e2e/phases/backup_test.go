@@ -112,8 +112,7 @@ func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 	case <-late:
 		t.Fatalf("the backup hangs; the fault has struck: %v", struck.HasStruck())
 	}
-	// What ends last may be cut off before it is seen.
-	struck.Struck(t)
+	waitStruck(t, struck, e.err)
 	if want == unharmed {
 		if e.err != nil || !e.result.Verified {
 			t.Errorf("%v, %+v", e.err, e.result)

@@ -14,7 +14,7 @@ import (
 
 // serverTimeout is Config.ServerTimeout in cells in which a server falls silent. It
 // is longer than a server on a busy machine keeps a client waiting.
-const serverTimeout = 4 * time.Second
+const serverTimeout = 6 * time.Second
 
 // patience is when something that should end is taken to hang.
 const patience = 120 * time.Second
@@ -25,6 +25,17 @@ func (p phase) timeout(f fault) time.Duration {
 		return patience
 	}
 	return serverTimeout
+}
+
+// waitStruck waits for the fault of an operation that has ended with err: what ends
+// last may be cut off before that is seen.
+func waitStruck(t *testing.T, f *faultproxy.Fault, err error) {
+	t.Helper()
+	select {
+	case <-f.Happened():
+	case <-time.After(10 * time.Second):
+		t.Fatalf("it has ended before the fault: %v", err)
+	}
 }
 
 // phase is a place in the conversation of an operation.

@@ -158,7 +158,7 @@ func strikeReceive(t *testing.T, s *server, p phase, f fault) {
 	defer hung.Stop()
 	open := connect(t, proxy, "", p.timeout(f))
 	err := a.receive(ctx, open, s.end)
-	struck.Struck(t)
+	waitStruck(t, struck, err)
 	if ctx.Err() != nil {
 		t.Fatal(context.Cause(ctx))
 	}
