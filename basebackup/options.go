@@ -22,7 +22,9 @@ const (
 // a full backup with its WAL streamed beside it, verified on arrival.
 type Options struct {
 	// Connect opens a replication connection. It is called once, and once more
-	// for the WAL stream. Run closes what it opens.
+	// for the WAL stream. Run closes what it opens. How long a server may be silent
+	// is the connection's ServerTimeout. Its checkpoint may take longer: then the
+	// WAL stream's connection tells whether the server is there.
 	Connect func(ctx context.Context) (*replproto.Conn, error)
 
 	// PreviousManifest, if set, makes the backup incremental (17 and later, of a

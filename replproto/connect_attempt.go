@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -195,6 +196,8 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, secured *tlsSession)
 		return nil, g.serverError
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return nil, lost(err) // met by a write
 	}
 	// Its error would say where it connected to, which is not what it thinks,
 	// and holds on to the password.

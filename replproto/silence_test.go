@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +98,21 @@ func TestASilentServerIsGivenUpWhereItOwesAnAnswer(t *testing.T) {
 		}
 		mustBeSilence(t, err)
 	})
+}
+
+// A server that drops what it has accepted is met by a read, a write, or the system
+// call that connects.
+func TestAServerThatDropsConnectionsIsLost(t *testing.T) {
+	s := pgfake.Serve(t, &pgfake.Cluster{Version: "18.1"})
+	for range 50 {
+		_, _, err := dialThrough(t, s, time.Minute, func(p *faultproxy.Proxy) { p.Drop(0) })
+		if !errors.Is(err, replproto.ErrConnectionLost) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatal(err)
+		}
+		if strings.Contains(err.Error(), "->") {
+			t.Fatalf("not in the words of libpq: %v", err)
+		}
+	}
 }
 
 // readAll takes a backup and throws it away.

@@ -31,7 +31,9 @@ const (
 // ArchiveOptions say what an archive is to hold and where it comes from.
 type ArchiveOptions struct {
 	// Connect makes a connection. It is called again after each loss, and may
-	// lead to another server of the same cluster then.
+	// lead to another server of the same cluster then. How long a server may be
+	// silent is the connection's ServerTimeout; an idle one is asked whether it is
+	// there.
 	Connect func(ctx context.Context) (*replproto.Conn, error)
 
 	Dir         string     // must exist

@@ -88,7 +88,7 @@ func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 	}
 	done := make(chan ended, 1)
 	go func() {
-		result, err := takeBackup(ctx, connect(t, proxy, p.settings, serverTimeout), filepath.Join(home, "new", "backup"))
+		result, err := takeBackup(ctx, connect(t, proxy, p.settings, p.timeout(f)), filepath.Join(home, "new", "backup"))
 		done <- ended{result, err}
 	}()
 	late := time.After(patience)
@@ -112,8 +112,7 @@ func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 	case <-late:
 		t.Fatalf("the backup hangs; the fault has struck: %v", struck.HasStruck())
 	}
-	// What ends last may be cut off before it is seen.
-	struck.Struck(t)
+	waitStruck(t, struck, e.err)
 	if want == unharmed {
 		if e.err != nil || !e.result.Verified {
 			t.Errorf("%v, %+v", e.err, e.result)
@@ -151,7 +150,7 @@ func passBackup(t *testing.T, s *server, p shape) {
 	proxy := s.proxy(t)
 	p.arm(proxy)
 	dir := filepath.Join(pgtest.TempDir(t), "backup")
-	result, err := takeBackup(context.Background(), connect(t, proxy, "", patience), dir)
+	result, err := takeBackup(context.Background(), connect(t, proxy, p.settings, patience), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

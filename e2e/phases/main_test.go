@@ -14,7 +14,7 @@ var majorsFlag = flag.String("majors", "13,18", "server versions, 13 or later, f
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Most cells wait for a silent server to be given up.
-	if err := flag.Set("test.parallel", "32"); err != nil {
+	if err := flag.Set("test.parallel", "48"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -156,9 +156,9 @@ func strikeReceive(t *testing.T, s *server, p phase, f fault) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	hung := time.AfterFunc(patience, func() { cancel(errors.New("the receiver hangs")) })
 	defer hung.Stop()
-	open := connect(t, proxy, "", serverTimeout)
+	open := connect(t, proxy, "", p.timeout(f))
 	err := a.receive(ctx, open, s.end)
-	struck.Struck(t)
+	waitStruck(t, struck, err)
 	if ctx.Err() != nil {
 		t.Fatal(context.Cause(ctx))
 	}
@@ -190,7 +190,7 @@ func passReceive(t *testing.T, s *server, p shape) {
 	a := newArchive(t, s)
 	proxy := s.proxy(t)
 	p.arm(proxy)
-	if err := a.receive(context.Background(), connect(t, proxy, "", patience), s.end); err != nil {
+	if err := a.receive(context.Background(), connect(t, proxy, p.settings, patience), s.end); err != nil {
 		t.Fatal(err)
 	}
 	a.check(t, s)

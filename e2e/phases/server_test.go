@@ -44,6 +44,7 @@ func startServer(t *testing.T, major int) *server {
 	s.Exec(t, "create table in_space (a int) tablespace space; create table filler (a text)")
 	s.Exec(t, "select pg_create_physical_replication_slot('origin', true)")
 	r := &server{Server: s, name: strconv.Itoa(major)}
+	t.Cleanup(func() { r.nothingLeft(t) })
 	r.first = s.QueryString(t, "select pg_walfile_name(restart_lsn) from pg_replication_slots where slot_name = 'origin'")
 	r.write(t, 3)
 	r.fork(t)
@@ -51,6 +52,23 @@ func startServer(t *testing.T, major int) *server {
 	r.end = r.position(t)
 	r.write(t, 1)
 	return r
+}
+
+// nothingLeft waits until no connection and no slot is left of what ran.
+func (s *server) nothingLeft(t *testing.T) {
+	t.Helper()
+	late := time.Now().Add(patience)
+	for {
+		senders := pgtest.Query[int64](t, s.Server, "select count(*) from pg_stat_replication")
+		slots := pgtest.Query[int64](t, s.Server, "select count(*) from pg_replication_slots where temporary")
+		if senders+slots == 0 {
+			return
+		}
+		if time.Now().After(late) {
+			t.Fatalf("%d WAL senders and %d temporary slots are left", senders, slots)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // write makes so many segments of WAL, all of them full of it but for the last one.

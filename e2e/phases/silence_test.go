@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ import (
 // What the matrix does not hold: servers that are there and do not run, connections
 // on which nothing is to be said, and what depends on two of them.
 func TestServersThatFallSilent(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, 18)
 	for _, c := range []struct {
 		name string
@@ -36,7 +38,8 @@ func TestServersThatFallSilent(t *testing.T) {
 		{"a backup gives a server up that stands still", func(t *testing.T, s *server) { stopInBackup(t, s, 2*serverTimeout, false) }},
 		{"the receiver connects again when its server stands still", stopInStream},
 		{"a server that waits for its archiver is waited for", waitForArchiver},
-		{"an idle stream lives longer than the server timeout", idleStream},
+		{"an idle stream lives longer than the server timeout", func(t *testing.T, s *server) { idleStream(t, s, "idle", "") }},
+		{"an idle encrypted stream does, too", func(t *testing.T, s *server) { idleStream(t, s, "secretly", "sslmode=require") }},
 		{"a keepalive that is cut in two is a loss", func(t *testing.T, s *server) { loseInKeepalive(t, s, "cut", faultproxy.Cut) }},
 		{"a keepalive that never ends is a loss", func(t *testing.T, s *server) { loseInKeepalive(t, s, "half", faultproxy.Vanish) }},
 		{"the receiver waits for a server that refuses connections", refused},
@@ -174,12 +177,12 @@ type following struct {
 	stop func()
 }
 
-func follow(t *testing.T, p *faultproxy.Proxy, application string, synchronous bool) *following {
+func follow(t *testing.T, p *faultproxy.Proxy, application string, synchronous bool, settings ...string) *following {
 	t.Helper()
 	f := &following{dir: t.TempDir(), lost: make(chan error, 1000)}
 	var err error
 	f.Archiver, err = walstream.NewArchiver(walstream.ArchiveOptions{
-		Connect: connect(t, p, "application_name="+application, serverTimeout),
+		Connect: connect(t, p, "application_name="+application+" "+strings.Join(settings, " "), serverTimeout),
 		Dir:     f.dir, StatusInterval: time.Second, Synchronous: synchronous,
 		Observer: walstream.ArchiveObserver{Lost: func(err error) { f.lost <- err }},
 	})
@@ -261,9 +264,9 @@ func stopInStream(t *testing.T, s *server) {
 	f.same(t, s, pos)
 }
 
-func idleStream(t *testing.T, s *server) {
+func idleStream(t *testing.T, s *server, name, settings string) {
 	proxy := s.proxy(t)
-	f := follow(t, proxy, "idle", false)
+	f := follow(t, proxy, name, false, settings)
 	f.waitFor(t, emit(t, s))
 	select {
 	case err := <-f.lost:

@@ -39,7 +39,7 @@ const mergeWait = 2 * time.Millisecond
 
 func (d *direction) run() {
 	defer d.link.p.wg.Done()
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, 64<<10)
 	held := 0
 	for {
 		if len(d.merged) > 0 {

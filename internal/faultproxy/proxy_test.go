@@ -274,11 +274,11 @@ func TestConnectionsAreRefusedAndDropped(t *testing.T) {
 	}
 	p.Refuse(t, false)
 	write(t, dial(t, p), startupPacket())
-	// It may be over before the call that makes it returns.
-	second, err := net.Dial("tcp", p.Addr())
+	p.WaitConnections(t, 1)
+	second, err := net.Dial("tcp", p.Addr()) // which may fail already
 	if err == nil {
+		defer second.Close()
 		_, err = second.Read(make([]byte, 1))
-		second.Close()
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the second connection: %v", err)
