@@ -224,6 +224,9 @@ func (r *run) setModes(first fs.FileMode) error {
 	if r.p.Version >= 110000 && first&0o040 != 0 && first&0o007 == 0 {
 		r.dirMode, r.fileMode = 0o750, 0o640
 	}
+	if runtime.GOOS == "windows" {
+		return nil // has no such modes
+	}
 	for _, t := range r.p.targets() {
 		if err := r.dirs.Root(t.path).Chmod(".", r.dirMode); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return fmt.Errorf("could not set permissions on directory %q: %w", t.path, err)
