@@ -8,7 +8,7 @@
 // for instead of sleeping: a fault's Struck, the proxy's WaitConnections and
 // WaitBytes.
 //
-//	p := faultproxy.New(t, s.TCPAddress())
+//	p := faultproxy.New(t, "127.0.0.1:5432")
 //	f := p.On(0, faultproxy.Server, faultproxy.AtAnswer("BASE_BACKUP").Message("d", 40).Plus(7), faultproxy.Reset)
 //	... the client connects to p.Addr() ...
 //	f.Struck(t)
