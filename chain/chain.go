@@ -9,6 +9,7 @@ import (
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/incremental"
 	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/tarstream"
 )
 
@@ -87,6 +88,9 @@ func (c *Chain) open(ctx context.Context, paths []string) error {
 		c.backups = append(c.backups, b)
 		c.direct = c.direct && set.Form == backupset.Plain
 		if b.head, err = set.Peek(ctx); err != nil {
+			if errors.Is(err, pgdata.ErrChecksum) {
+				return failf("%s/%s: CRC is incorrect", path, backupset.ControlName)
+			}
 			return err
 		}
 		if b.head.SystemID == 0 || b.head.Version == 0 {

@@ -164,6 +164,9 @@ func (c *Chain) checkManifests() error {
 	for _, b := range c.backups {
 		m := b.head.Manifest
 		switch {
+		case b.head.StaleManifest:
+			c.warn(fmt.Sprintf("file \"%s/%s\" is the manifest of another backup and is not used", b.path, backupset.ManifestName), "")
+			continue
 		case m == nil:
 			c.warn(fmt.Sprintf("file \"%s/%s\" does not exist", b.path, backupset.ManifestName), "")
 			continue

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,6 +53,20 @@ func TestBackupsThatAreNoChainAreRefusedInTheWordsOfPgCombinebackup(t *testing.T
 	}
 }
 
+func TestADamagedControlFileIsRefused(t *testing.T) {
+	for i := range 3 {
+		list := three()
+		control := list[i].Control.Bytes()
+		control[100] ^= 1
+		list[i].Files["global/pg_control"] = control
+		for _, f := range []form{plainForm, tarForm(codec.None)} {
+			paths := store(t, list, f)
+			refused(t, f.name, paths, paths[i]+"/global/pg_control: CRC is incorrect")
+		}
+		refused(t, "compressed", store(t, list, tarForm(codec.Gzip)), "pg_control's checksum does not match")
+	}
+}
+
 func TestTheRightOrderIsTold(t *testing.T) {
 	paths := store(t, three(), plainForm)
 	for _, order := range [][]int{{0, 2, 1}, {2, 1, 0}, {1, 0, 2}} {
@@ -85,6 +101,24 @@ func TestABackupWithoutManifestIsReadWithAWarning(t *testing.T) {
 		if want := fmt.Sprintf("file \"%s/backup_manifest\" does not exist", paths[1]); len(warnings) != 1 || warnings[0] != want {
 			t.Errorf("%s: %q", f.name, warnings)
 		}
+	}
+}
+
+func TestTheManifestOfAnotherBackupCountsForNothing(t *testing.T) {
+	list := three()
+	paths := store(t, list, plainForm)
+	older, err := os.ReadFile(filepath.Join(paths[0], "backup_manifest"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(paths[1], "backup_manifest"), older, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := readOptions(t)
+	var warnings []string
+	o.Warn = func(w chain.Warning) { warnings = append(warnings, w.Message) }
+	if _, err := read(t, paths, o, 1); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "is the manifest of another backup") {
+		t.Errorf("%q, %v", warnings, err)
 	}
 }
 

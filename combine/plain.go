@@ -49,10 +49,13 @@ func (r *run) writePlain(ctx context.Context, a *backupset.Archive) error {
 			err = closeErr
 		}
 	}
-	if err == nil && a.Kind == backupset.Data {
-		err = r.makeLinks()
+	switch {
+	case err != nil || a.Kind != backupset.Data:
+		return err
+	case p.writers[0].out == nil:
+		return fmt.Errorf("backup %q is empty", r.chain.Last().Path) // others would wait for ever
 	}
-	return err
+	return r.makeLinks()
 }
 
 // prefix is what stands before an archive's names in a manifest.

@@ -125,6 +125,19 @@ func (r *run) prepare(ctx context.Context) error {
 	if !r.o.DryRun && !r.o.NoManifest && h.Manifest == nil {
 		return errNoManifest
 	}
+	will := "will"
+	if r.o.DryRun {
+		will = "would"
+		for _, path := range r.targets() {
+			r.o.Observer.debugf("would create directory \"%s\"", path)
+		}
+	}
+	switch r.o.Method {
+	case Clone:
+		r.o.Observer.debugf("%s use cloning to copy files", will)
+	case CopyFileRange:
+		r.o.Observer.debugf("%s use copy_file_range to copy files", will)
+	}
 	r.result = Result{Output: r.o.Output, Version: h.Version, SystemID: h.SystemID, Label: h.Label.Label,
 		Start: h.Label.Start, Timeline: h.Label.StartTimeline, Tablespaces: r.tablespaces}
 	return nil
