@@ -161,7 +161,7 @@ func TestAResumedBackupIsAFullOne(t *testing.T) {
 	c := summarizing(b.data(sent, space+"INCREMENTAL.4.1", "base/1/INCREMENTAL.1.1", "base/1/INCREMENTAL.2.1", "base/1/9.1", "base/1/5.1"))
 	var said []string
 	result, err := b.resume(t, c, func(o *basebackup.Options, _ *basebackup.PlainOptions) {
-		o.Observer.Retry = func(m string) { said = append(said, m) }
+		o.Observer.Retry = func(m string, _ error) { said = append(said, m) }
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -234,9 +234,13 @@ func TestWhatCannotBeResumedIsRefusedWithTheReason(t *testing.T) {
 			want: "it is of a server of version 18 and not 19"},
 		"another block size": {server: func(c *pgfake.Cluster) { c.Settings["block_size"] = "16384" },
 			want: "it is of a server with blocks of 8192 bytes and not 16384"},
-		"other checksums": {options: func(_ *testing.T, _ *broken, o *basebackup.Options, _ *basebackup.PlainOptions) { o.ManifestChecksums = "SHA256" },
+		"other checksums": {options: func(_ *testing.T, _ *broken, o *basebackup.Options, _ *basebackup.PlainOptions) {
+			o.ManifestChecksums = "SHA256"
+		},
 			want: "its files have CRC32C checksums and not SHA256 (--manifest-checksums)"},
-		"a timeline of no ancestor": {server: func(c *pgfake.Cluster) { c.Timeline, c.Ancestors = 3, []pgfake.Ancestor{{Timeline: 2, Switch: 0x2800000}} },
+		"a timeline of no ancestor": {server: func(c *pgfake.Cluster) {
+			c.Timeline, c.Ancestors = 3, []pgfake.Ancestor{{Timeline: 2, Switch: 0x2800000}}
+		},
 			want: "it is on timeline 1, which is not in the history of this server's timeline 3"},
 		"promoted before what was read": {server: func(c *pgfake.Cluster) { c.Ancestors = []pgfake.Ancestor{{Timeline: 1, Switch: 0x2000080}} },
 			want: "its files have changes up to 0/2000100, but this server left timeline 1 at 0/2000080"},
