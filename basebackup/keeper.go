@@ -75,7 +75,7 @@ func (k *keeper) prepare(s *site) error {
 		if errors.As(err, &notEmpty) && notEmpty.Path == k.directory.o.Path && HasJournal(notEmpty.Path) {
 			return &LeftoverError{notEmpty}
 		}
-		k.taken = err == nil
+		k.taken = err == nil && k.active
 		return err
 	}
 	k.s = s

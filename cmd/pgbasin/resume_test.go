@@ -81,22 +81,16 @@ pgbasin: hint: Remove what is in "DIR" and leave out --resume to take a fresh ba
 }
 
 func TestABackupGoesOnByItself(t *testing.T) {
-	c := summarizing(middle)
-	// The second attempt gets the first file as one without changed blocks.
-	c.Edit = func(r pgfake.BackupRequest, b *pgfake.BaseBackup) {
-		if r.IsIncremental {
-			t.Log("incremental")
-		}
-	}
-	s := pgfake.Serve(t, c)
+	s := pgfake.Serve(t, summarizing(middle))
 	dir := filepath.Join(t.TempDir(), "b")
 	got := runIn(at(t, s), "", "pgbasin", "backup", "-D", dir)
 	want := `pgbasin: warning: could not read COPY data of base.tar: server closed the connection unexpectedly
 pgbasin: trying to go on with the backup in 1 s
-pgbasin: resumed: 49 % kept, 2480 kB to go
+pgbasin: resumed: 49 % kept, N kB to go
 `
-	if told(got.stderr, dir) != want || got.status != 0 {
-		t.Errorf("%d\n%s\nwant\n%s", got.status, told(got.stderr, dir), want)
+	text := regexp.MustCompile(`\d+ kB`).ReplaceAllString(got.stderr, "N kB")
+	if text != want || got.status != 0 {
+		t.Errorf("%d\n%s\nwant\n%s", got.status, text, want)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "backup_manifest")); err != nil || basebackup.HasJournal(dir) {
 		t.Errorf("%v, journal %v", err, basebackup.HasJournal(dir))
@@ -124,15 +118,15 @@ func TestWhatCannotGoOnFailsAtOnceAndIsRemoved(t *testing.T) {
 		cluster *pgfake.Cluster
 		args    []string
 	}{
-		"summarize_wal off":  {off, nil},
-		"16":                 {old, nil},
-		"-Ft":                {summarizing(middle), []string{"-Ft"}},
-		"--no-manifest":      {summarizing(middle), []string{"--no-manifest"}},
-		"--no-verify":        {summarizing(middle), []string{"--no-verify"}},
-		"checksums NONE":     {summarizing(middle), []string{"--manifest-checksums=NONE"}},
-		"as pg_basebackup":   {summarizing(middle), nil},
-		"nothing has come":   {summarizing(100000), []string{"--retries=0"}},
-		"while it connects":  {summarizing(100), nil},
+		"summarize_wal off":   {off, nil},
+		"16":                  {old, nil},
+		"-Ft":                 {summarizing(middle), []string{"-Ft"}},
+		"--no-manifest":       {summarizing(middle), []string{"--no-manifest"}},
+		"--no-verify":         {summarizing(middle), []string{"--no-verify"}},
+		"checksums NONE":      {summarizing(middle), []string{"--manifest-checksums=NONE"}},
+		"as pg_basebackup":    {summarizing(middle), nil},
+		"nothing has come":    {summarizing(100000), []string{"--retries=0"}},
+		"while it connects":   {summarizing(100), nil},
 		"before it transfers": {summarizing(400), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
