@@ -75,6 +75,7 @@ func (k *keeper) prepare(s *site) error {
 		if errors.As(err, &notEmpty) && notEmpty.Path == k.directory.o.Path && HasJournal(notEmpty.Path) {
 			return &LeftoverError{notEmpty}
 		}
+		k.taken = err == nil && k.active
 		return err
 	}
 	k.s = s
@@ -152,7 +153,7 @@ func (k *keeper) dropSpaces(list []replproto.Tablespace) error {
 	if k.roots == nil {
 		return nil
 	}
-	for _, p := range k.before {
+	for _, p := range slices.Clone(k.before) {
 		if _, ok := k.roots.spaces[p.name]; !ok {
 			continue
 		}
@@ -184,6 +185,7 @@ func (k *keeper) dropSpace(p place) error {
 	}
 	delete(k.roots.spaces, p.name)
 	delete(k.dirs, p.path)
+	k.before = slices.DeleteFunc(k.before, func(b place) bool { return b.name == p.name })
 	if err := k.directory.dirs.Drop(p.path); err != nil {
 		return fmt.Errorf("could not remove tablespace directory %q: %w", p.path, err)
 	}
@@ -342,7 +344,6 @@ func (k *keeper) end(keep bool) {
 
 // again makes the next attempt build on what is there.
 func (k *keeper) again(ctx context.Context) error {
-	k.taken = true
 	if k.journal == nil {
 		// Nothing had been sent.
 		return nil

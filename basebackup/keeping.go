@@ -71,8 +71,11 @@ const maxLabelSize = 64 << 10
 // replaced makes way for a file that comes whole although it is there.
 func (v *keeping) replaced(path, name string) error {
 	k := v.stock.get(path)
-	if k == nil {
+	switch {
+	case k == nil:
 		return nil
+	case k.come:
+		return fmt.Errorf("server sent file %q twice", path)
 	}
 	if dir, _ := v.roots.locate(path); dir != v.dir {
 		return fmt.Errorf("server sent file %q in an archive that it does not belong to", path)

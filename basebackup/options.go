@@ -115,8 +115,9 @@ type Observer struct {
 	Warning func(message string)
 	// Notice gets what the server says beside its answers.
 	Notice func(*replproto.Notice)
-	// Retry gets what was lost and what is done about it (Options.Resumable).
-	Retry func(message string)
+	// Retry gets what is done about a connection that was lost (Options.Resumable), and
+	// the error that was its end; nil when it tells what an attempt goes on with.
+	Retry func(message string, err error)
 	// Cleanup gets what is removed or left behind after a failure.
 	Cleanup func(message string)
 	// Progress is called with every piece of data; it should return at once
@@ -149,7 +150,7 @@ type Result struct {
 	StopTimeline  uint32
 	Duration      time.Duration
 	// Bytes is the size of the archives and the manifest as received, WALBytes
-	// of the streamed WAL.
+	// of the streamed WAL; in the last attempt, if there were several.
 	Bytes       int64
 	WALBytes    int64
 	Files       int64 // regular files in the archives; 0 if they were not looked into
@@ -193,9 +194,9 @@ func (o *Observer) warning(message string) {
 	}
 }
 
-func (o *Observer) retry(message string) {
+func (o *Observer) retry(message string, err error) {
 	if o.Retry != nil {
-		o.Retry(message)
+		o.Retry(message, err)
 	}
 }
 

@@ -32,6 +32,7 @@ func (o *Options) checkResume(d Destination) error {
 		reason   string
 	}{
 		{!plain, "only backups in plain format can be resumed"},
+		{o.PreviousManifest != nil, "only full backups can be resumed"},
 		{o.NoManifest, "only backups with a manifest can be resumed"},
 		{none, "only backups with checksums in the manifest can be resumed"},
 		{o.NoVerify, "only backups that are verified can be resumed"},
@@ -53,8 +54,8 @@ func mustParse(name string) manifest.ChecksumAlgorithm {
 }
 
 const (
-	defaultPatience = 10 * time.Minute
-	longestPause    = 30 * time.Second
+	patience     = 10 * time.Minute // Options.Retries = 0
+	longestPause = 30 * time.Second
 )
 
 // runResumable takes a backup in as many attempts as are needed and allowed.
@@ -71,7 +72,7 @@ func runResumable(ctx context.Context, o *Options, p *plain) (b *backup, err err
 			return nil, k.failed(ctx, err, false)
 		}
 	}
-	t := &tries{o: o, since: time.Now()}
+	t := &tries{retries: o.Retries}
 	lostOnce := false
 	for {
 		options := *o
@@ -85,16 +86,15 @@ func runResumable(ctx context.Context, o *Options, p *plain) (b *backup, err err
 			k.report(b.result)
 			return b, err
 		}
-		if !k.active && !k.taken || ctx.Err() != nil || !lost(err, lostOnce) {
+		if !k.taken || ctx.Err() != nil || !lost(err, lostOnce) {
 			return b, k.failed(ctx, err, lostOnce)
 		}
 		lostOnce = true
-		pause, ok := t.next(k.added.Load() > 0)
+		pause, ok := t.next(k.added.Load() > 0, time.Now())
 		if !ok {
 			return b, k.failed(ctx, err, lostOnce)
 		}
-		o.Observer.retry(fmt.Sprintf("%v", err))
-		o.Observer.retry(fmt.Sprintf("trying to resume the backup in %v", pause))
+		o.Observer.retry(fmt.Sprintf("trying to go on with the backup in %d s", int(pause.Seconds())), err)
 		if waitErr := sleep(ctx, pause); waitErr != nil {
 			return b, k.failed(ctx, waitErr, lostOnce)
 		}
@@ -106,25 +106,26 @@ func runResumable(ctx context.Context, o *Options, p *plain) (b *backup, err err
 
 // tries are the attempts of a run.
 type tries struct {
-	o     *Options
-	vain  int       // one after the other, without progress
-	since time.Time // of the last progress
+	retries int       // as in Options
+	vain    int       // failures, one after the other, without progress
+	since   time.Time // of the first of them
 }
 
-// next tells how long to wait before the next attempt, and whether there is to be one.
-func (t *tries) next(progress bool) (pause time.Duration, ok bool) {
-	if progress {
-		t.vain, t.since = 0, time.Now()
+// next is told of a failure. It tells how long to wait before the next attempt, and
+// whether there is to be one.
+func (t *tries) next(progress bool, now time.Time) (pause time.Duration, ok bool) {
+	if progress || t.vain == 0 {
+		t.vain, t.since = 0, now
 	}
 	pause = min(time.Second<<min(t.vain, 10), longestPause)
 	t.vain++
 	switch {
-	case t.o.Retries < 0:
+	case t.retries < 0:
 		return 0, false
-	case t.o.Retries > 0:
-		return pause, t.vain <= t.o.Retries
+	case t.retries > 0:
+		return pause, t.vain <= t.retries
 	}
-	return pause, time.Since(t.since)+pause <= defaultPatience
+	return pause, now.Sub(t.since)+pause <= patience
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -181,6 +182,16 @@ func (k *keeper) inspect(ctx context.Context) error {
 	if err := k.survey(ctx, b); err != nil {
 		return err
 	}
+	if k.slot != "" {
+		// The run that made it may have dropped it.
+		slot, err := conn.ReadSlot(ctx, k.slot)
+		if err != nil {
+			return err
+		}
+		if slot.Type == "" {
+			k.slot = ""
+		}
+	}
 	if err := conn.Close(); err != nil {
 		return err
 	}
@@ -226,7 +237,7 @@ func (k *keeper) begun(m *meter) {
 	if total := m.progress.Total; total > 0 {
 		text = fmt.Sprintf("resumed: %d %% kept, %s to go", min(m.kept*100/total, 100), megabytes(max(total-m.kept, 0)))
 	}
-	k.o.Observer.retry(text)
+	k.o.Observer.retry(text, nil)
 }
 
 // report completes the result.

@@ -115,7 +115,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.uploadPrevious(ctx); err != nil {
 		return err
 	}
-	if err := b.keeper.upload(ctx, b.conn); err != nil {
+	if err := b.keeper.announce(ctx, b.conn); err != nil {
 		return err
 	}
 	if b.o.WAL == WALStream {
@@ -174,9 +174,9 @@ func (b *backup) verifies() bool { return b.s.withManifest && !b.o.NoVerify && b
 func (b *backup) transfer(ctx context.Context) error {
 	observer := &b.o.Observer
 	observer.info(StepCheckpoint)
-	bb, err := b.conn.BaseBackup(ctx, b.command())
+	bb, err := b.keeper.baseBackup(ctx, b.conn, b.command())
 	if err != nil {
-		return b.keeper.refused(err)
+		return err
 	}
 	observer.info("checkpoint completed")
 	b.s.start, b.s.timeline = bb.Start, bb.Timeline
@@ -274,6 +274,6 @@ func (b *backup) command() replproto.BaseBackupOptions {
 		TargetDetail:        o.TargetDetail,
 		Compression:         o.ServerCompression,
 		CompressionDetail:   o.ServerCompressionDetail,
-		Incremental:         b.previous != nil || b.keeper.resumed(),
+		Incremental:         b.previous != nil,
 	}
 }

@@ -144,15 +144,15 @@ func (s *stock) newest() map[uint32]lsn.LSN {
 	return at
 }
 
-// upload writes the manifest of the files, which the server takes for that of a backup.
-// It looks at the paths only.
-func (s *stock) upload(w io.Writer) error {
+// upload writes the manifest of the files, which the server takes for that of a backup
+// which started at since, on the timeline of the reference. It looks at the paths only.
+func (s *stock) upload(w io.Writer, since lsn.LSN) error {
 	a := s.reference()
 	m := manifest.NewWriter(w, a.systemID)
 	if err := s.each(func(k *kept) error { return m.Add(manifest.File{Path: k.path, Size: k.size}) }); err != nil {
 		return err
 	}
-	return m.Close([]manifest.WALRange{{Timeline: a.timeline, Start: a.start, End: a.start}})
+	return m.Close([]manifest.WALRange{{Timeline: a.timeline, Start: since, End: since}})
 }
 
 // recheck drops the files that are not as the journal has them: by size and content, or,

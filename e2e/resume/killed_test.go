@@ -120,6 +120,8 @@ create table fleeting.shortened as table fleeting.dropped;
 create table fleeting.extended as table fleeting.dropped;
 create table fleeting.elsewhere tablespace doomed as table fleeting.dropped`)
 	s.Exec(t, "create database fleeting_db")
+	s.Exec(t, "create table fleeting.visible as table fleeting.dropped")
+	s.Exec(t, "vacuum freeze fleeting.visible")
 	doomed := s.QueryString(t, "select pg_tablespace_location(oid) from pg_tablespace where spcname = 'doomed'")
 	p.killed(t, mainConnection, s.whole*95/100, "-T", p.mapping(), "-T", doomed+"="+p.dir+"-doomed")
 	if names := glob(t, p.dir+"-doomed", "*/*/*"); names == "" {
@@ -130,6 +132,7 @@ create table fleeting.elsewhere tablespace doomed as table fleeting.dropped`)
 	s.Exec(t, "drop tablespace doomed")
 	s.Exec(t, `drop table fleeting.dropped; truncate fleeting.truncated;
 delete from fleeting.shortened where i > 500;
+delete from fleeting.visible where i = 4000;
 insert into fleeting.extended select * from fleeting.extended;
 create table fleeting.created tablespace fresh as table fleeting.extended`)
 	s.Exec(t, "vacuum fleeting.shortened")

@@ -66,7 +66,7 @@ func (s *source) retries(t *testing.T) {
 	}
 	said := run.stderr.String()
 	says(t, said, "have arrived whole and were kept in \""+p.dir+"\"", "pgbasin backup --resume -D \""+p.dir+"\"", "failed to remove replication slot \"mine\"")
-	if n := strings.Count(said, "trying to resume"); n != 2 {
+	if n := strings.Count(said, "trying to go on"); n != 2 {
 		t.Errorf("%d more attempts, want 2:\n%s", n, said)
 	}
 	if !basebackup.HasJournal(p.dir) {

@@ -10,6 +10,7 @@ func TestResume(t *testing.T) {
 	if !t.Run("after changes to what there is", s.restructured) {
 		return // its tablespaces would be in everybody's way
 	}
+	t.Run("standby", s.standby)
 	t.Run("in parallel", func(t *testing.T) {
 		t.Run("cut", s.cut)
 		t.Run("cut WAL", s.cutWAL)

@@ -29,6 +29,7 @@ func startSource(t *testing.T, major int) *source {
 	s := &source{Server: pgtest.Start(t, major, pgtest.Setting("summarize_wal", "on"), pgtest.Checksums(true))}
 	s.space = s.CreateTablespace(t, "space")
 	s.Exec(t, `create extension amcheck;
+create extension pg_visibility;
 create schema apart;
 do $$ begin for n in 1..10 loop
   execute format('create table apart.t%s (i int primary key, t text) %s', n, case when n % 4 = 0 then 'tablespace space' else '' end);
@@ -118,6 +119,8 @@ func (p *place) killed(t *testing.T, connection int, bytes int64, args ...string
 		return len(traffic) > connection && traffic[connection].FromServer >= bytes && basebackup.HasJournal(p.dir)
 	})
 	run.kill(t)
+	// What is left of it on the server would keep others from dropping anything.
+	p.proxy.Now(faultproxy.Reset)
 	return run
 }
 
@@ -134,6 +137,9 @@ func (p *place) check(t *testing.T) {
 	pgtest.SameSums(t, pgtest.Sums(t, restored), p.sums)
 	pgtest.CheckBalances(t, restored)
 	restored.Exec(t, `select bt_index_check(c.oid, true) from pg_class c join pg_am a on a.oid = c.relam where c.relkind = 'i' and a.amname = 'btree' and c.relpersistence = 'p'`)
+	if n := pgtest.Query[int64](t, restored, `select count(*) from pg_class c, pg_check_visible(c.oid) where c.relkind in ('r', 't', 'm')`); n != 0 {
+		t.Errorf("%d rows are on pages whose rows the visibility map calls visible to everybody, and are not", n)
+	}
 	if err := restored.Close(); err != nil {
 		t.Error(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/conninfo"
 	"github.com/pgbasin/pgbasin/internal/durable"
@@ -172,7 +173,10 @@ func (r *run) notice(n *replproto.Notice) { r.p.Console.Notice(n.String()) }
 
 // retrying shows what is done about a lost connection, whether or not anything else is
 // shown.
-func (r *run) retrying(what string) {
+func (r *run) retrying(what string, err error) {
+	if err != nil {
+		r.p.Warning(words.Of(err))
+	}
 	r.p.Info(what)
 }
 

@@ -3,6 +3,7 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/getopt"
@@ -43,6 +44,8 @@ func (o *options) checkResume() error {
 		return usage.Refuse("--resume needs a backup in plain format: what was received as tar files cannot be gone on with" + need)
 	case o.noManifest:
 		return usage.Refuse("--resume needs a backup with a manifest: without one there is no journal of what has arrived" + need)
+	case strings.EqualFold(o.manifestChecksums.Text, "none"):
+		return usage.Refuse("--resume needs checksums in the manifest: without them there is no journal of what has arrived" + need)
 	case o.noVerify:
 		return usage.Refuse("--resume cannot be used with --no-verify: without checksums there is no journal of what has arrived" + need)
 	}
@@ -71,6 +74,8 @@ func (o *options) resumeFailure(f *failure, err error) (ok bool) {
 	case errors.As(err, &refused):
 		if errors.As(err, &resumable) {
 			f.details = o.kept(resumable)
+		} else if !o.resume.asked {
+			return true // nothing had come yet, and nothing is left
 		}
 		f.hints = append(f.hints, fmt.Sprintf("Remove what is in \"%s\" and leave out --resume to take a fresh backup.", refused.Path))
 		return true
@@ -86,5 +91,9 @@ func (o *options) resumeFailure(f *failure, err error) (ok bool) {
 }
 
 func (o *options) kept(r *basebackup.ResumableError) []string {
-	return []string{fmt.Sprintf("%d files with %d MB have arrived whole and were kept in \"%s\". It is not a complete backup.", r.Files, r.Bytes>>20, r.Path)}
+	what := fmt.Sprintf("%d files with %d MB have arrived whole and were kept", r.Files, r.Bytes>>20)
+	if r.Files == 1 {
+		what = fmt.Sprintf("1 file with %d MB has arrived whole and was kept", r.Bytes>>20)
+	}
+	return []string{fmt.Sprintf("%s in \"%s\". It is not a complete backup.", what, r.Path)}
 }
