@@ -32,7 +32,7 @@ e2e:
 
 # The end-to-end tests on every major version.
 matrix:
-	go test -timeout 60m -run Matrix ./e2e ./e2e/receive ./e2e/lab ./e2e/verify ./e2e/prove -args -majors $(MAJORS)
+	go test -timeout 60m -run Matrix ./e2e ./e2e/receive ./e2e/lab ./e2e/verify ./e2e/prove ./e2e/combine ./e2e/resume -args -majors $(MAJORS)
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
@@ -72,6 +72,7 @@ fuzz-ci:
 bench: build
 	go run ./e2e/bench $(if $(QUICK),-quick)
 	go run ./e2e/verify/bench $(if $(QUICK),-size 300 -files 100000 -pairs 3)
+	go run ./e2e/combine/bench $(if $(QUICK),-full 256 -changed 40 -stubs 0)
 
 cross:
 	@set -e; for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
