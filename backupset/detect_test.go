@@ -120,6 +120,7 @@ func TestUnfinishedBackupsAreNamedIncomplete(t *testing.T) {
 		"base.tar.gz.tmp":            {"base.tar.gz.tmp": gzipped(t, []byte(smallTar)), "16384.tar": smallTar},
 		"global/pg_control.tmp":      {"PG_VERSION": "9.5\n", "global/pg_control.tmp": "", "pg_tblspc/x": ""},
 		"pgbasin_restore.incomplete": {"PG_VERSION": "15\n", "global/pg_control.tmp": "", "pgbasin_restore.incomplete": ""},
+		"pgbasin_backup.journal":     {"PG_VERSION": "18\n", "global/pg_control.tmp": "", "pgbasin_backup.journal": ""},
 	} {
 		dir := t.TempDir()
 		for file, content := range files {

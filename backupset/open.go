@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // Open looks at path and tells what form of backup is there. It reads
@@ -212,6 +213,8 @@ func (s *Set) openPlain(names map[string]bool) error {
 	switch {
 	case names[RestoreMarker]:
 		s.Incomplete = &IncompleteError{s.Path, RestoreMarker, "which a restore removes when it is done"}
+	case names[pgdata.JournalFile]:
+		s.Incomplete = &IncompleteError{s.Path, pgdata.JournalFile, "which is gone when a backup is complete; \"pgbasin backup --resume\" goes on with it"}
 	case names[ManifestName+heldSuffix]:
 		s.Incomplete = &IncompleteError{s.Path, ManifestName + heldSuffix, "whose name is provisional until a backup is complete"}
 	case exists(ControlName+heldSuffix) && !exists(ControlName):

@@ -10,6 +10,10 @@ import (
 	"github.com/pgbasin/pgbasin/lsn"
 )
 
+// JournalFile is the name of the file in the data directory of a backup under way, or broken off, that says which of its files have
+// arrived: pgbasin's own, gone when the backup is complete.
+const JournalFile = "pgbasin_backup.journal"
+
 // LabelFile is the name of the file in the data directory of a backup that says where its recovery starts.
 const LabelFile = "backup_label"
 
