@@ -90,7 +90,7 @@ func (e *LeftoverError) Unwrap() error { return e.NotEmptyError }
 
 // clean removes all that is there but for the files in stock and the journal.
 func (k *keeper) clean() error {
-	path := k.directory.o.Path
+	path := filepath.Clean(k.directory.o.Path)
 	k.dirs = make(map[string]map[string]bool)
 	sweep := func(dir string, keep func(string) bool) error {
 		left, err := prune(dir, keep)
@@ -216,17 +216,30 @@ func linkName(oid uint32) string { return fmt.Sprintf("%s/%d", tarstream.Tablesp
 func (k *keeper) open(list []replproto.Tablespace) (err error) {
 	a := k.server
 	a.start, a.timeline, a.slot = k.s.start, k.s.timeline, k.slot
-	add := func(name, location, path string) {
-		a.places = append(a.places, place{name, location, path, k.directory.dirs.Made(path)})
+	add := func(name, location, path string) error {
+		made := k.directory.dirs.Made(path)
+		// The run that goes on may have another working directory.
+		absolute, err := filepath.Abs(path)
+		if err == nil && made != "" {
+			made, err = filepath.Abs(made)
+		}
+		if err != nil {
+			return fmt.Errorf("could not find the place of directory %q: %w", path, err)
+		}
+		a.places = append(a.places, place{name, location, absolute, made})
+		return nil
 	}
-	add("", "", k.directory.o.Path)
+	err = add("", "", k.directory.o.Path)
 	if k.directory.o.WALDir != "" {
-		add(k.s.walDirectory, "", k.directory.o.WALDir)
+		err = errors.Join(err, add(k.s.walDirectory, "", k.directory.o.WALDir))
 	}
 	for _, t := range list {
 		if t.OID != 0 && !inPlace(t.Location) {
-			add(linkName(t.OID), t.Location, k.place(t.Location))
+			err = errors.Join(err, add(linkName(t.OID), t.Location, k.place(t.Location)))
 		}
+	}
+	if err != nil {
+		return err
 	}
 	if k.journal == nil {
 		if k.journal, err = journal.Create(k.journalPath(), journalKind, k.s.fileMode); err != nil {
@@ -249,7 +262,7 @@ func (k *keeper) archive(a *replproto.Archive) (stream, error) {
 		return k.directory.archive(a)
 	}
 	s, err := k.openArchive(a, func(o *tarstream.ExtractOptions) {
-		exists, left := o.Exists, k.dirs[o.Dir]
+		exists, left := o.Exists, k.dirs[filepath.Clean(o.Dir)]
 		o.Exists = func(name string) bool {
 			_, there := left[name]
 			return there || exists != nil && exists(name)
@@ -263,7 +276,7 @@ func (k *keeper) archive(a *replproto.Archive) (stream, error) {
 	if a.Tablespace.OID != 0 {
 		prefix = linkName(a.Tablespace.OID) + "/"
 	}
-	v := &keeping{keeper: k, next: s.visitor, prefix: prefix, dir: s.path, pages: newestPage{blockSize: k.server.blockSize}}
+	v := &keeping{keeper: k, next: s.visitor, prefix: prefix, dir: filepath.Clean(s.path), pages: newestPage{blockSize: k.server.blockSize}}
 	s.visitor = v
 	release := s.release
 	s.release = func() { v.release(); release() }
@@ -348,8 +361,9 @@ func (k *keeper) again(ctx context.Context) error {
 		// Nothing had been sent.
 		return nil
 	}
-	// Files that were changed and could not be read are none for the journal.
-	_ = k.sums.wait()
+	if err := k.sums.wait(); err != nil {
+		return err
+	}
 	s, err := readStock(k.journalPath())
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/incremental"
 	"github.com/pgbasin/pgbasin/internal/journal"
@@ -325,7 +326,8 @@ func plausible(p place) error {
 	for _, e := range entries {
 		ok := false
 		if p.name == "pg_wal" {
-			ok = wal.IsHistoryName(e.Name()) || e.Name() == "archive_status" || e.Name() == "summaries" || len(e.Name()) >= 24
+			segment, _, _ := strings.Cut(e.Name(), ".")
+			ok = wal.IsSegmentName(segment) || wal.IsHistoryName(e.Name()) || e.Name() == "archive_status" || e.Name() == "summaries"
 		} else {
 			match, _ := filepath.Match("PG_[0-9]*_[0-9]*", e.Name())
 			ok = match && e.IsDir()
