@@ -21,7 +21,8 @@ const (
 // a plain full backup with its WAL streamed beside it, verified on arrival.
 type Options struct {
 	// Connect opens a replication connection. It is called once, and once more
-	// for the WAL stream. Run closes what it opens.
+	// for the WAL stream; again for each attempt, if there are more (Resumable). Run
+	// closes what it opens.
 	Connect func(ctx context.Context) (*replproto.Conn, error)
 
 	Label          string // "" = "pgbasin base backup"

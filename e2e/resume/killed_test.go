@@ -31,7 +31,7 @@ func (s *source) killed(t *testing.T) {
 			case 1:
 				always = []string{"--manifest-checksums=SHA256", "-Xfetch"}
 			case 2:
-				always = []string{"-R", "-Xfetch"}
+				always = []string{"-R"}
 			}
 			run := p.killed(t, mainConnection, first, append(append(once, always...), "-v", "-T", p.mapping())...)
 			since := run.start(t)
@@ -51,7 +51,9 @@ func (s *source) killed(t *testing.T) {
 			}
 			report := run.report(t)
 			t.Logf("killed after %d bytes, and after %d", first, second)
-			p.frugal(t, since, files, report)
+			if n != 1 { // with its WAL among the rest
+				p.frugal(t, since, files, report)
+			}
 			// The file under way is lost, and what was changed in place and not read yet.
 			if report.KeptBytes < bytes*8/10-3<<20 || report.KeptBytes > bytes {
 				t.Errorf("%d bytes kept of %d bytes in relation files", report.KeptBytes, bytes)
