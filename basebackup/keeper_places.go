@@ -85,10 +85,12 @@ func (k *keeper) dropSpaces(list []replproto.Tablespace) error {
 			continue
 		}
 		i := slices.IndexFunc(list, func(t replproto.Tablespace) bool { return t.OID != 0 && linkName(t.OID) == p.name })
-		if i >= 0 && filepath.Clean(list[i].Location) != filepath.Clean(p.location) {
-			return k.refuse("tablespace %d was at %q and is at %q now", list[i].OID, p.location, list[i].Location)
-		}
 		if i >= 0 {
+			// It may be elsewhere on the server now, which may be another one.
+			if there := mapped(k.directory.o.Tablespaces, list[i].Location, p.path); there != p.path {
+				return k.refuse("tablespace %d is in %q and not in %q", list[i].OID, p.path, there)
+			}
+			k.directory.o.Tablespaces = append(slices.Clip(k.directory.o.Tablespaces), TablespaceMapping{Old: list[i].Location, New: p.path})
 			continue
 		}
 		if err := k.dropSpace(p); err != nil {
