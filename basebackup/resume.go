@@ -9,6 +9,18 @@ import (
 	"github.com/pgbasin/pgbasin/manifest"
 )
 
+// ResumableError says that a backup failed and that Options.Resume can go on with it.
+type ResumableError struct {
+	Path  string // the data directory
+	Files int    // how many have arrived whole that can be sent as changed blocks
+	Bytes int64  // their size
+	Err   error  // what ended the backup
+}
+
+func (e *ResumableError) Error() string { return e.Err.Error() }
+
+func (e *ResumableError) Unwrap() error { return e.Err }
+
 // checkResume refuses options with which a backup cannot be gone on with, and turns
 // Resumable off where it makes no difference.
 func (o *Options) checkResume(d Destination) error {
