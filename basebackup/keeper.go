@@ -90,7 +90,7 @@ func (e *LeftoverError) Unwrap() error { return e.NotEmptyError }
 
 // clean removes all that is there but for the files in stock and the journal.
 func (k *keeper) clean() error {
-	path := filepath.Clean(k.directory.o.Path)
+	path := k.directory.o.Path
 	k.dirs = make(map[string]map[string]bool)
 	sweep := func(dir string, keep func(string) bool) error {
 		left, err := prune(dir, keep)
@@ -264,7 +264,7 @@ func (k *keeper) archive(a *replproto.Archive) (stream, error) {
 		return k.directory.archive(a)
 	}
 	s, err := k.openArchive(a, func(o *tarstream.ExtractOptions) {
-		exists, left := o.Exists, k.dirs[filepath.Clean(o.Dir)]
+		exists, left := o.Exists, k.dirs[o.Dir]
 		o.Exists = func(name string) bool {
 			_, there := left[name]
 			return there || exists != nil && exists(name)
@@ -278,7 +278,7 @@ func (k *keeper) archive(a *replproto.Archive) (stream, error) {
 	if a.Tablespace.OID != 0 {
 		prefix = linkName(a.Tablespace.OID) + "/"
 	}
-	v := &keeping{keeper: k, next: s.visitor, prefix: prefix, dir: filepath.Clean(s.path), pages: newestPage{blockSize: k.server.blockSize}}
+	v := &keeping{keeper: k, next: s.visitor, prefix: prefix, dir: s.path, pages: newestPage{blockSize: k.server.blockSize}}
 	s.visitor = v
 	release := s.release
 	s.release = func() { v.release(); release() }

@@ -21,8 +21,7 @@ const (
 // a plain full backup with its WAL streamed beside it, verified on arrival.
 type Options struct {
 	// Connect opens a replication connection. It is called once, and once more
-	// for the WAL stream; again for each attempt, if there are more (Resumable). Run
-	// closes what it opens.
+	// for the WAL stream. Run closes what it opens.
 	Connect func(ctx context.Context) (*replproto.Conn, error)
 
 	Label          string // "" = "pgbasin base backup"
@@ -65,8 +64,8 @@ type Options struct {
 	// Resumable makes a plain backup one that goes on when its connections are lost, if
 	// it is of a server of 17 or later with summarize_wal on, has a manifest with
 	// checksums, and is verified: it keeps a journal of what has arrived in the data
-	// directory (JournalName), connects again, and has the server send what is
-	// missing and what was changed meanwhile. Other backups end when a connection is
+	// directory (JournalName), calls Connect again for each attempt, and has the server
+	// send what is missing and what was changed meanwhile. Other backups end when a connection is
 	// lost, as without it.
 	//
 	// What arrived before a connection was lost is not compared with a manifest, as the

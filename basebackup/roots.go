@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"sync"
 )
 
@@ -21,7 +20,7 @@ type roots struct {
 }
 
 func newRoots(data string, places []place) *roots {
-	r := &roots{data: filepath.Clean(data), spaces: make(map[string]string), dirs: make(map[string]*os.Root)}
+	r := &roots{data: data, spaces: make(map[string]string), dirs: make(map[string]*os.Root)}
 	for _, p := range places {
 		if link, _, ok := tablespacePath(p.name + "/"); ok {
 			r.spaces[link] = p.path

@@ -5,6 +5,7 @@ package resume
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/pgbasin/pgbasin/basebackup"
@@ -32,7 +33,7 @@ func (s *source) killedAtTheEnd(t *testing.T) {
 		p.killed(t, mainConnection, s.whole*3/4, "-T", p.mapping())
 		p.reconnect(t)
 		// With --no-sync the end would be over at once.
-		run := start(t, "backup", "--resume", "-D", p.dir, "-cfast", "-h", p.SocketDir(), "-p", p.port())
+		run := start(t, "backup", "--resume", "-D", p.dir, "-cfast", "-h", p.SocketDir(), "-p", strconv.Itoa(p.Port()))
 		eventually(t, "the point to kill it at", func() bool { return when(p) || run.ended() })
 		run.cmd.Process.Kill()
 		<-run.done

@@ -88,7 +88,7 @@ func (s *source) place(t *testing.T) *place {
 // reconnect makes a new proxy, which counts from 0.
 func (p *place) reconnect(t *testing.T) {
 	t.Helper()
-	p.proxy = pgfake.NewProxy(t, net.JoinHostPort(p.Host(), p.port()))
+	p.proxy = pgfake.NewProxy(t, net.JoinHostPort(p.Host(), strconv.Itoa(p.Port())))
 }
 
 // args are those of a backup.
@@ -96,8 +96,6 @@ func (p *place) args(more ...string) []string {
 	args := []string{"backup", "-D", p.dir, "-cfast", "--json", "-N", "-h", p.proxy.Host(), "-p", strconv.Itoa(p.proxy.Port())}
 	return append(args, more...)
 }
-
-func (s *source) port() string { return strconv.Itoa(s.Port()) }
 
 func (p *place) mapping() string { return p.space + "=" + p.dir + "-space" }
 
