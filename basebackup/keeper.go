@@ -158,10 +158,12 @@ func (k *keeper) dropSpaces(list []replproto.Tablespace) error {
 			continue
 		}
 		i := slices.IndexFunc(list, func(t replproto.Tablespace) bool { return t.OID != 0 && linkName(t.OID) == p.name })
-		if i >= 0 && filepath.Clean(list[i].Location) != filepath.Clean(p.location) {
-			return k.refuse("tablespace %d was at %q and is at %q now", list[i].OID, p.location, list[i].Location)
-		}
 		if i >= 0 {
+			// It may be elsewhere on the server now, which may be another one.
+			if there := mapped(k.directory.o.Tablespaces, list[i].Location, p.path); there != p.path {
+				return k.refuse("tablespace %d is in %q and not in %q", list[i].OID, p.path, there)
+			}
+			k.directory.o.Tablespaces = append(slices.Clip(k.directory.o.Tablespaces), TablespaceMapping{Old: list[i].Location, New: p.path})
 			continue
 		}
 		if err := k.dropSpace(p); err != nil {
@@ -216,17 +218,30 @@ func linkName(oid uint32) string { return fmt.Sprintf("%s/%d", tarstream.Tablesp
 func (k *keeper) open(list []replproto.Tablespace) (err error) {
 	a := k.server
 	a.start, a.timeline, a.slot = k.s.start, k.s.timeline, k.slot
-	add := func(name, location, path string) {
-		a.places = append(a.places, place{name, location, path, k.directory.dirs.Made(path)})
+	add := func(name, location, path string) error {
+		made := k.directory.dirs.Made(path)
+		// The run that goes on may have another working directory.
+		absolute, err := filepath.Abs(path)
+		if err == nil && made != "" {
+			made, err = filepath.Abs(made)
+		}
+		if err != nil {
+			return fmt.Errorf("could not find the place of directory %q: %w", path, err)
+		}
+		a.places = append(a.places, place{name, location, absolute, made})
+		return nil
 	}
-	add("", "", k.directory.o.Path)
+	err = add("", "", k.directory.o.Path)
 	if k.directory.o.WALDir != "" {
-		add(k.s.walDirectory, "", k.directory.o.WALDir)
+		err = errors.Join(err, add(k.s.walDirectory, "", k.directory.o.WALDir))
 	}
 	for _, t := range list {
 		if t.OID != 0 && !inPlace(t.Location) {
-			add(linkName(t.OID), t.Location, k.place(t.Location))
+			err = errors.Join(err, add(linkName(t.OID), t.Location, k.place(t.Location)))
 		}
+	}
+	if err != nil {
+		return err
 	}
 	if k.journal == nil {
 		if k.journal, err = journal.Create(k.journalPath(), journalKind, k.s.fileMode); err != nil {
@@ -348,8 +363,9 @@ func (k *keeper) again(ctx context.Context) error {
 		// Nothing had been sent.
 		return nil
 	}
-	// Files that were changed and could not be read are none for the journal.
-	_ = k.sums.wait()
+	if err := k.sums.wait(); err != nil {
+		return err
+	}
 	s, err := readStock(k.journalPath())
 	if err != nil {
 		return err

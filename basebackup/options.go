@@ -74,8 +74,8 @@ type Options struct {
 	// Resumable makes a plain backup one that goes on when its connections are lost, if
 	// it is of a server of 17 or later with summarize_wal on, has a manifest with
 	// checksums, and is verified: it keeps a journal of what has arrived in the data
-	// directory (JournalName), connects again, and has the server send what is
-	// missing and what was changed meanwhile. Other backups end when a connection is
+	// directory (JournalName), calls Connect again for each attempt, and has the server
+	// send what is missing and what was changed meanwhile. Other backups end when a connection is
 	// lost, as without it.
 	//
 	// What arrived before a connection was lost is not compared with a manifest, as the

@@ -145,7 +145,9 @@ func inPlace(location string) bool {
 }
 
 // place is where the tablespace that the server has at location goes.
-func (d *plain) place(location string) string { return mapped(d.o.Tablespaces, location, location) }
+func (d *plain) place(location string) string {
+	return mapped(d.o.Tablespaces, location, filepath.Clean(location))
+}
 
 // mapped is where mappings put a location; without one for it, at other.
 func mapped(mappings []TablespaceMapping, location, other string) string {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/incremental"
 	"github.com/pgbasin/pgbasin/internal/journal"
@@ -282,6 +283,10 @@ func (k *keeper) takeUp() error {
 func (k *keeper) samePlaces(places []place) error {
 	d := k.directory
 	given := d.o.Tablespaces
+	if apart := func(p place) bool { return p.name == "pg_wal" }; d.o.WALDir != "" && !slices.ContainsFunc(places, apart) {
+		// Whatever is in there is not the backup's.
+		return k.refuse("its WAL is in %q and not in %q", filepath.Join(d.o.Path, "pg_wal"), d.o.WALDir)
+	}
 	for _, p := range places {
 		switch {
 		case p.name == "":
@@ -325,7 +330,8 @@ func plausible(p place) error {
 	for _, e := range entries {
 		ok := false
 		if p.name == "pg_wal" {
-			ok = wal.IsHistoryName(e.Name()) || e.Name() == "archive_status" || e.Name() == "summaries" || len(e.Name()) >= 24
+			segment, _, _ := strings.Cut(e.Name(), ".")
+			ok = wal.IsSegmentName(segment) || wal.IsHistoryName(e.Name()) || e.Name() == "archive_status" || e.Name() == "summaries"
 		} else {
 			match, _ := filepath.Match("PG_[0-9]*_[0-9]*", e.Name())
 			ok = match && e.IsDir()

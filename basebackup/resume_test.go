@@ -273,6 +273,17 @@ func TestWhatCannotBeResumedIsRefusedWithTheReason(t *testing.T) {
 		"another place for a tablespace": {options: func(_ *testing.T, b *broken, _ *basebackup.Options, d *basebackup.PlainOptions) {
 			d.Tablespaces = []basebackup.TablespaceMapping{{Old: b.server, New: b.space + "2"}}
 		}, want: `the tablespace that the server has at "/nowhere/space" is in `},
+		"a place for the WAL that was not": {options: func(t *testing.T, b *broken, _ *basebackup.Options, d *basebackup.PlainOptions) {
+			d.WALDir = filepath.Join(filepath.Dir(b.dir), "wal")
+			if err := errors.Join(os.Mkdir(d.WALDir, 0o700), os.WriteFile(filepath.Join(d.WALDir, "precious"), nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if _, err := os.Stat(filepath.Join(d.WALDir, "precious")); err != nil {
+					t.Error(err)
+				}
+			})
+		}, want: "its WAL is in "},
 		"what no backup has put there": {options: func(t *testing.T, b *broken, _ *basebackup.Options, _ *basebackup.PlainOptions) {
 			if err := os.WriteFile(filepath.Join(b.space, "diary"), nil, 0o600); err != nil {
 				t.Fatal(err)

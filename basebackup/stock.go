@@ -17,7 +17,7 @@ import (
 )
 
 // stock is what earlier attempts have brought, as the journal has it. It holds about
-// 150 bytes for each file.
+// 175 bytes for each file.
 type stock struct {
 	attempts []attempt
 	files    []kept

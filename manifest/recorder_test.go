@@ -98,3 +98,25 @@ func TestRecorderPassesOnTheLedgersError(t *testing.T) {
 		t.Error("a closed ledger took a file")
 	}
 }
+
+func TestWhatHasPassedIsTold(t *testing.T) {
+	for _, ledger := range []*Ledger{nil, NewLedger(t.TempDir(), CRC32C)} {
+		r := NewRecorder(ledger)
+		var got []string
+		r.Passed = func(path string, size int64, sum []byte) { got = append(got, fmt.Sprintf("%s %d %x", path, size, sum)) }
+		a := r.Archive("pg_tblspc/1/")
+		for _, h := range []*tarstream.Header{{Name: "d", Type: tarstream.Directory}, {Name: "f", Type: tarstream.Regular, Size: 9}} {
+			content := []byte("123456789")[:h.Size]
+			if err := tarstream.WriteFile(a, h, content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := "pg_tblspc/1/f 9 "
+		if ledger != nil {
+			want += "839206e3" // the algorithm's check value, little-endian
+		}
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

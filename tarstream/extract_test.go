@@ -593,3 +593,26 @@ func FuzzExtract(f *testing.F) {
 		}
 	})
 }
+
+func TestFilesAreToldOfWhenTheyHaveAllOfTheirContent(t *testing.T) {
+	dir := t.TempDir()
+	var got []string
+	e, err := NewExtractor(ExtractOptions{Dir: dir, Stored: func(name string, info fs.FileInfo) {
+		now, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || !now.ModTime().Equal(info.ModTime()) {
+			t.Errorf("%v", err)
+		}
+		got = append(got, fmt.Sprintf("%s %d", name, info.Size()))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*Header{{Name: "d", Type: Directory}, {Name: "d/f", Type: Regular, Size: 1 << 20}, {Name: "e", Type: Regular}} {
+		if err := WriteFile(e, h, make([]byte, h.Size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil || fmt.Sprint(got) != "[d/f 1048576 e 0]" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

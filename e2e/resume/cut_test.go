@@ -12,7 +12,7 @@ import (
 // A backup whose connections are cut at any point goes on by itself.
 func (s *source) cut(t *testing.T) {
 	r := random(t)
-	for n := range 5 {
+	for n := range 7 {
 		var cuts []int64
 		for i := range 4 {
 			cuts = append(cuts, r.Int64N(s.whole>>i))

@@ -24,17 +24,36 @@ func (s *source) killed(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			few.Together(t)
 			p := s.place(t)
-			run := p.killed(t, mainConnection, first, "-v", "-T", p.mapping())
+			var once, always []string
+			switch n {
+			case 0:
+				once = []string{"--waldir", p.dir + "-wal"}
+			case 1:
+				always = []string{"--manifest-checksums=SHA256", "-Xfetch"}
+			case 2:
+				always = []string{"-R"}
+			}
+			run := p.killed(t, mainConnection, first, append(append(once, always...), "-v", "-T", p.mapping())...)
 			since := run.start(t)
 			p.reconnect(t)
-			p.killed(t, resumedConnection, second, "--resume")
+			p.killed(t, resumedConnection, second, append(always, "--resume")...)
 			files, bytes := p.there(t)
 			p.reconnect(t)
-			run = start(t, p.args("--resume", "-v")...)
+			run = start(t, p.args(append(always, "--resume", "-v")...)...)
 			run.succeeded(t)
+			if n == 2 {
+				if signal := glob(t, p.dir, "standby.signal"); signal == "" {
+					t.Error("it is no standby")
+				}
+				if err := os.Remove(filepath.Join(p.dir, "standby.signal")); err != nil {
+					t.Fatal(err)
+				}
+			}
 			report := run.report(t)
 			t.Logf("killed after %d bytes, and after %d", first, second)
-			p.frugal(t, since, files, report)
+			if n != 1 { // with its WAL among the rest
+				p.frugal(t, since, files, report)
+			}
 			// The file under way is lost, and what was changed in place and not read yet.
 			if report.KeptBytes < bytes*8/10-3<<20 || report.KeptBytes > bytes {
 				t.Errorf("%d bytes kept of %d bytes in relation files", report.KeptBytes, bytes)

@@ -24,6 +24,8 @@ func TestMatrix(t *testing.T) {
 		t.Run("signals", s.signals)
 		t.Run("drop-in", s.dropIn)
 		t.Run("restart", s.restart)
+		t.Run("promoted", s.promoted)
+		t.Run("summaries", s.summaries)
 	})
 }
 
@@ -71,6 +73,11 @@ func (s *source) retries(t *testing.T) {
 	}
 	if !basebackup.HasJournal(p.dir) {
 		t.Error("there is no journal")
+	}
+	for _, args := range [][]string{{"verify", p.dir}, {"restore", "-D", p.dir + "-restored", p.dir}} {
+		if run := start(t, args...); run.wait(t) != 1 {
+			t.Errorf("%s takes it for a backup:\n%s", args[0], run.stdout.String())
+		}
 	}
 	s.Exec(t, "select pg_drop_replication_slot('mine')")
 	p.reconnect(t)
@@ -146,7 +153,7 @@ func (s *source) restart(t *testing.T) {
 		t.Error(err)
 	}
 	p := s.place(t)
-	run := start(t, p.args("-r5M", "-T", p.mapping())...)
+	run := start(t, p.args("-r10M", "-T", p.mapping())...)
 	eventually(t, "a part of the data", func() bool {
 		traffic := p.proxy.Traffic()
 		return run.ended() || len(traffic) == 2 && traffic[mainConnection].FromServer > s.whole/4
@@ -155,4 +162,45 @@ func (s *source) restart(t *testing.T) {
 	run.succeeded(t)
 	says(t, run.stderr.String(), "resumed: ")
 	p.check(t)
+}
+
+// A standby that has everything and was promoted is as good as its primary was.
+func (s *source) promoted(t *testing.T) {
+	standby := &source{Server: pgtest.StartStandby(t, s.Server), sums: s.sums, whole: s.whole}
+	s.Exec(t, "checkpoint")
+	p := s.place(t)
+	p.killed(t, mainConnection, s.whole/2, "-T", p.mapping())
+	s.Exec(t, "update load.tellers set filler = 'late'")
+	standby.CatchUp(t, s.Server)
+	standby.Promote(t)
+	standby.Exec(t, "update load.branches set filler = 'new'")
+	p.source = standby
+	p.reconnect(t)
+	run := start(t, p.args("--resume")...)
+	run.succeeded(t)
+	if r := run.report(t); r.Timeline != 2 || r.KeptBytes < 5<<20 {
+		t.Errorf("%+v", r)
+	}
+	p.check(t)
+}
+
+// Without the server's record of what was changed nothing can be resumed.
+func (s *source) summaries(t *testing.T) {
+	p := s.place(t)
+	p.killed(t, mainConnection, s.whole/2, "-T", p.mapping())
+	s.Exec(t, "checkpoint")
+	for _, name := range strings.Fields(glob(t, s.DataDir(), "pg_wal/summaries/*.summary")) {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.reconnect(t)
+	run := start(t, p.args("--resume")...)
+	if status := run.wait(t); status != 1 {
+		t.Fatalf("exit status %d", status)
+	}
+	says(t, run.stderr.String(), "cannot resume the backup in \""+p.dir+"\", a fresh one is needed: ", "ERROR:  WAL summaries are required on timeline 1 from ", "leave out --resume")
+	if !basebackup.HasJournal(p.dir) {
+		t.Error("what there was is gone")
+	}
 }

@@ -81,6 +81,7 @@ func (p *program) kill(t *testing.T) {
 
 // report is what --json prints.
 type report struct {
+	Timeline  uint32 `json:"timeline"`
 	StartLSN  string `json:"start_lsn"`
 	Bytes     int64  `json:"bytes"`
 	KeptBytes int64  `json:"kept_bytes"`

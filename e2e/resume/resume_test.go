@@ -16,6 +16,7 @@ func TestResume(t *testing.T) {
 		t.Run("cut WAL", s.cutWAL)
 		t.Run("killed", s.killed)
 		t.Run("killed in place", s.killedInPlace)
+		t.Run("killed at the end", s.killedAtTheEnd)
 		t.Run("damaged", s.damaged)
 	})
 }

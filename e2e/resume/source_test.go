@@ -26,7 +26,7 @@ type source struct {
 
 func startSource(t *testing.T, major int) *source {
 	t.Helper()
-	s := &source{Server: pgtest.Start(t, major, pgtest.Setting("summarize_wal", "on"), pgtest.Checksums(true))}
+	s := &source{Server: pgtest.Start(t, major, pgtest.Setting("summarize_wal", "on"), pgtest.Setting("wal_keep_size", "256MB"), pgtest.Checksums(true))}
 	s.space = s.CreateTablespace(t, "space")
 	s.Exec(t, `create extension amcheck;
 create extension pg_visibility;

@@ -121,3 +121,67 @@ func TestADirectoryIsTakenOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What an earlier process has left is taken with all that is in it, and given up like
+// what this one made.
+func TestADirectoryThatWasLeftIsTakenOver(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "a", "b")
+	var first claim.Set
+	if err := first.Take("data", dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "file"))
+	made := first.Made(dir)
+	if made != filepath.Join(root, "a") || first.Made(root) != "" {
+		t.Errorf("made %q and %q", made, first.Made(root))
+	}
+	var second claim.Set
+	if err := second.TakeOver("data", dir, made); err == nil && runtime.GOOS != "windows" {
+		t.Error("a directory in use was taken over")
+	}
+	first.Release()
+	second = claim.Set{}
+	if err := second.TakeOver("data", dir, ""); err != nil {
+		t.Fatal(err)
+	}
+	second.Adopt(dir, made)
+	if second.Made(dir) != made || !exists(filepath.Join(dir, "file")) {
+		t.Errorf("made %q", second.Made(dir))
+	}
+	second.Remove(func(string) {})
+	if exists(filepath.Join(root, "a")) || !exists(root) {
+		t.Error("not what was there before")
+	}
+	if err := second.TakeOver("data", dir, ""); !errors.Is(err, os.ErrNotExist) && runtime.GOOS != "windows" {
+		t.Errorf("a directory that is not there: %v", err)
+	}
+}
+
+func TestOneOfSeveralDirectoriesIsDropped(t *testing.T) {
+	root := t.TempDir()
+	one, two, there := filepath.Join(root, "a", "one"), filepath.Join(root, "a", "two"), filepath.Join(root, "there")
+	if err := os.Mkdir(there, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var s claim.Set
+	defer s.Release()
+	for _, path := range []string{one, two, there} {
+		if err := s.Take("tablespace", path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(path, "file"))
+	}
+	// The first was made together with what is above both.
+	for _, path := range []string{one, there} {
+		if err := s.Drop(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if exists(one) || !exists(filepath.Join(two, "file")) || !exists(there) || exists(filepath.Join(there, "file")) {
+		t.Error("not just what was dropped is gone")
+	}
+	if err := s.Drop(one); err != nil || s.Made(one) != "" {
+		t.Errorf("%v, %q", err, s.Made(one))
+	}
+}
