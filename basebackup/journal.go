@@ -10,11 +10,12 @@ import (
 	"github.com/pgbasin/pgbasin/internal/journal"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/pgdata"
 )
 
 // JournalName is the file in a data directory that tells of a backup under way which
 // files arrived whole. It is gone when the backup is complete.
-const JournalName = "pgbasin_backup.journal"
+const JournalName = pgdata.JournalFile
 
 const journalKind = "base backup 1"
 

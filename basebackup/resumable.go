@@ -35,6 +35,13 @@ func (e *ResumeError) Error() string {
 
 func (e *ResumeError) Unwrap() error { return e.Err }
 
+// CompleteError says that there is nothing to resume.
+type CompleteError struct{ Path string }
+
+func (e *CompleteError) Error() string {
+	return fmt.Sprintf("there is nothing to resume: the backup in %q is complete", e.Path)
+}
+
 func (k *keeper) refuse(format string, args ...any) error {
 	return &ResumeError{Path: k.directory.o.Path, Reason: fmt.Sprintf(format, args...)}
 }
@@ -234,6 +241,9 @@ func (k *keeper) takeUp() error {
 	var damaged *journal.DamagedError
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if _, err := k.root().Lstat(replproto.ManifestName); err == nil {
+			return &CompleteError{Path: path}
+		}
 		return k.refuse("there is no file %q in it, so that it is not known what has arrived", JournalName)
 	case errors.As(err, &damaged), errors.Is(err, errRecord):
 		return k.refuse("%v", err)

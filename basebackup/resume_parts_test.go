@@ -190,7 +190,12 @@ func TestPruningLeavesOnlyWhatIsKeptAndWhatLeadsThere(t *testing.T) {
 	if err := errors.Join(os.WriteFile(precious, nil, 0o600), os.Symlink(outside, filepath.Join(dir, "link")), os.Symlink(precious, filepath.Join(dir, "a", "kept"))); err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := prune(dir, func(name string) bool { return filepath.Base(name) == "kept" })
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	dirs, err := prune(root, func(name string) bool { return filepath.Base(name) == "kept" })
 	if err != nil || fmt.Sprint(dirs) != "[a/b a]" {
 		t.Errorf("%v, %v", dirs, err)
 	}

@@ -150,6 +150,7 @@ func TestRefusalsOfResume(t *testing.T) {
 	for args, want := range map[string]string{
 		"--resume -D x -Ft":                       "--resume needs a backup in plain format: what was received as tar files cannot be gone on with; take a fresh backup",
 		"--resume -t blackhole -X none":           "--resume needs a backup in plain format, and a backup target is specified",
+		"--resume -D x -i m":                      "--resume needs a full backup: a full one is gone on with as an incremental one, and an incremental one cannot be; take a fresh backup",
 		"--resume -D x --no-manifest":             "--resume needs a backup with a manifest: without one there is no journal of what has arrived; take a fresh backup",
 		"--resume -D x --no-verify":               "--resume cannot be used with --no-verify: without checksums there is no journal of what has arrived; take a fresh backup",
 		"--resume -D x --manifest-checksums=none": "--resume needs checksums in the manifest: without them there is no journal of what has arrived; take a fresh backup",
@@ -167,6 +168,13 @@ func TestRefusalsOfResume(t *testing.T) {
 pgbasin: hint: Remove what is in "DIR" and leave out --resume to take a fresh backup.
 `
 	if told(got.stderr, dir) != want || got.status != 1 {
+		t.Errorf("%d\n%s\nwant\n%s", got.status, told(got.stderr, dir), want)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "backup_manifest"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = runIn(nowhere(t), "", "pgbasin", "backup", "--resume", "-D", dir)
+	if want := "pgbasin: error: there is nothing to resume: the backup in \"DIR\" is complete\n"; told(got.stderr, dir) != want || got.status != 1 {
 		t.Errorf("%d\n%s\nwant\n%s", got.status, told(got.stderr, dir), want)
 	}
 	// pg_basebackup knows nothing of it.

@@ -42,6 +42,8 @@ func (o *options) checkResume() error {
 		return usage.Refuse("--resume needs a backup in plain format, and a backup target is specified")
 	case o.format == 't':
 		return usage.Refuse("--resume needs a backup in plain format: what was received as tar files cannot be gone on with" + need)
+	case o.previous.Given:
+		return usage.Refuse("--resume needs a full backup: a full one is gone on with as an incremental one, and an incremental one cannot be" + need)
 	case o.noManifest:
 		return usage.Refuse("--resume needs a backup with a manifest: without one there is no journal of what has arrived" + need)
 	case strings.EqualFold(o.manifestChecksums.Text, "none"):
