@@ -77,7 +77,7 @@ func (b *breaking) enter(c *filetrace.Call) {
 	if !ok || path == "" {
 		return
 	}
-	name = c.Name + " " + digits.ReplaceAllString(name, ".pgbasin-N")
+	name = c.Name + " " + randomNames.ReplaceAllString(name, ".pgbasin-N")
 	if slices.Contains(b.seen, name) {
 		return
 	}

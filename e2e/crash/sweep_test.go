@@ -38,7 +38,7 @@ type points struct {
 	at   string // full path of the file whose call failed
 }
 
-var digits = regexp.MustCompile(`\.pgbasin-(push\.)?\d+`)
+var randomNames = regexp.MustCompile(`\.pgbasin-(push\.)?[0-9A-Z]+`)
 
 func (p *points) enter(c *filetrace.Call) {
 	if !p.calls(c) {
@@ -49,7 +49,7 @@ func (p *points) enter(c *filetrace.Call) {
 	if !ok {
 		return
 	}
-	name = c.Name + " " + digits.ReplaceAllString(name, ".pgbasin-N")
+	name = c.Name + " " + randomNames.ReplaceAllString(name, ".pgbasin-N")
 	if p.seen == nil {
 		p.seen = map[string]int{}
 	}

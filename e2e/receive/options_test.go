@@ -70,8 +70,21 @@ func TestStopLeavesAPartialSegmentOfFullSizeAndAcknowledgesIt(t *testing.T) {
 	switchWAL(t, s)
 	s.Exec(t, "insert into x select i from generate_series(1, 1000) i")
 	end := position(t, s)
-	eventually(t, "everything is sent", func() bool {
-		return pgtest.Query[bool](t, s, "select coalesce(bool_or(sent_lsn >= $1::text::pg_lsn), false) from pg_stat_replication", end.String())
+	eventually(t, "everything has been written", func() bool {
+		partial := glob(t, dir, "*.partial")
+		if len(partial) != 1 {
+			return false
+		}
+		got, err := os.ReadFile(filepath.Join(dir, partial[0]))
+		if err != nil {
+			return false // it has another name by now
+		}
+		want, err := os.ReadFile(filepath.Join(s.DataDir(), "pg_wal", strings.TrimSuffix(partial[0], ".partial")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := wal.SegmentOffset(end, 1<<20)
+		return strings.TrimSuffix(partial[0], ".partial") == wal.SegmentName(1, wal.SegmentNumber(end, 1<<20), 1<<20) && bytes.Equal(got[:min(int64(len(got)), n)], want[:n])
 	})
 	r.stop(t)
 	r.says(t, "not renaming \"")

@@ -209,11 +209,33 @@ func (s *Set) Open(path string) (*os.Root, error) {
 		if d.root == nil {
 			continue
 		}
-		if below, err := filepath.Rel(d.path, path); err == nil && filepath.IsLocal(below) {
-			return d.root.OpenRoot(below)
+		below, err := filepath.Rel(d.path, path)
+		if err != nil || !filepath.IsLocal(below) {
+			continue
 		}
+		if below == "." {
+			return d.open()
+		}
+		return d.root.OpenRoot(below)
 	}
 	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+}
+
+// open opens the directory once more, by its path, which is in the names of files
+// that are opened below.
+func (d *dir) open() (*os.Root, error) {
+	again, err := durable.OpenRoot(d.path)
+	if err != nil {
+		return nil, err
+	}
+	now, err := again.Stat(".")
+	if err == nil {
+		err = d.same(now)
+	}
+	if err != nil {
+		return nil, errors.Join(err, again.Close())
+	}
+	return again, nil
 }
 
 // Sync makes the directories' contents durable, then their names. It is an error
@@ -251,15 +273,35 @@ func (s *Set) SyncDirs() error {
 // found at their paths.
 func (s *Set) inPlace() error {
 	for _, d := range s.dirs {
-		taken, err := d.root.Stat(".")
-		if err != nil {
-			return fmt.Errorf("could not access directory %q: %w", d.path, err)
-		}
-		if now, err := os.Stat(d.path); err != nil || !os.SameFile(taken, now) {
-			return fmt.Errorf("directory %q was replaced by another while it was filled", d.path)
+		if err := d.inPlace(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (d *dir) inPlace() error {
+	now, err := os.Stat(d.path)
+	if err != nil {
+		return d.replaced()
+	}
+	return d.same(now)
+}
+
+// same tells whether what is at the directory's path is the directory.
+func (d *dir) same(now fs.FileInfo) error {
+	taken, err := d.root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("could not access directory %q: %w", d.path, err)
+	}
+	if !os.SameFile(taken, now) {
+		return d.replaced()
+	}
+	return nil
+}
+
+func (d *dir) replaced() error {
+	return fmt.Errorf("directory %q was replaced by another while it was filled", d.path)
 }
 
 // SyncNames makes the directories' own names durable.
