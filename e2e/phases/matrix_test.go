@@ -50,6 +50,7 @@ type phase struct {
 	// The operation's own way of handling what happens here.
 	first bool // it gives up: nothing is known of the server yet
 	idle  bool // the server may be silent for hours
+	asks  bool // what the client says next may be answered hours later
 	mute  bool // what the client says from here on does not matter
 	over  bool // everything has arrived
 }
@@ -107,7 +108,7 @@ func (p phase) outcome(f fault) outcome {
 	switch {
 	case k == harmless, p.over, p.mute && k == deaf:
 		return unharmed
-	case p.idle && k != ending:
+	case p.idle && k != ending, p.asks && k == deaf:
 		return waiting
 	}
 	return noticed
@@ -157,10 +158,10 @@ type operation struct {
 	// strike runs it with a fault at a phase, and checks what comes of it.
 	strike func(t *testing.T, s *server, p phase, f fault)
 	// pass runs it in a shape, and checks that nothing is different.
+	// nil if another row does that.
 	pass func(t *testing.T, s *server, p shape)
+	few  bool // without the faults that are what another one is to the client
 }
-
-var operations = []operation{backupOperation, receiveOperation}
 
 func TestEveryPhaseSurvivesTheNetworkMatrix(t *testing.T) {
 	t.Parallel()
@@ -168,31 +169,52 @@ func TestEveryPhaseSurvivesTheNetworkMatrix(t *testing.T) {
 	newest := slices.Max(majors)
 	for _, major := range majors {
 		s := startServer(t, major)
-		for _, o := range operations {
-			for _, p := range o.phases(s) {
-				if major < p.since {
-					continue
-				}
-				for _, f := range faults {
-					if f.more && major != newest {
-						continue
-					}
-					t.Run(cell(s, o, p.name, f.name), func(t *testing.T) {
-						t.Parallel()
-						o.strike(t, s, p, f)
-					})
-				}
-			}
-			for _, p := range shapes {
-				if p.more && major != newest {
-					continue
-				}
-				t.Run(cell(s, o, "shape", p.name), func(t *testing.T) {
-					t.Parallel()
-					o.pass(t, s, p)
-				})
-			}
+		for _, o := range []operation{backupOperation, receiveOperation} {
+			o.through(t, s, major == newest)
 		}
+	}
+}
+
+// On a server of its own, that is small and knows what was changed.
+func TestEveryPhaseOfAResumedBackupSurvivesTheNetworkMatrix(t *testing.T) {
+	t.Parallel()
+	majors := harness.Majors(t, *majorsFlag)
+	newest := slices.Max(majors)
+	for _, major := range majors {
+		if major < 17 {
+			continue
+		}
+		s := startSmallServer(t, major)
+		for _, o := range []operation{resumeOperation, resumeLaterOperation, resumeNothingOperation} {
+			o.through(t, s, major == newest)
+		}
+	}
+}
+
+// through runs all cells of a row.
+func (o operation) through(t *testing.T, s *server, newest bool) {
+	for _, p := range o.phases(s) {
+		if s.Major() < p.since {
+			continue
+		}
+		for _, f := range faults {
+			if f.more && (o.few || !newest) {
+				continue
+			}
+			t.Run(cell(s, o, p.name, f.name), func(t *testing.T) {
+				t.Parallel()
+				o.strike(t, s, p, f)
+			})
+		}
+	}
+	for _, p := range shapes {
+		if o.pass == nil || p.more && !newest {
+			continue
+		}
+		t.Run(cell(s, o, "shape", p.name), func(t *testing.T) {
+			t.Parallel()
+			o.pass(t, s, p)
+		})
 	}
 }
 
