@@ -160,7 +160,23 @@ type operation struct {
 	// pass runs it in a shape, and checks that nothing is different.
 	// nil if another row does that.
 	pass func(t *testing.T, s *server, p shape)
-	few  bool // without the faults that are what another one is to the client
+	// always are the faults that are tried in every phase, of inTurn one is, the next one
+	// in the next phase. Without them, or with -all, all faults are tried.
+	always, inTurn []string
+}
+
+// faults are those to try in the i-th phase.
+func (o operation) faults(i int, newest bool) (list []fault) {
+	names := slices.Clone(o.always)
+	if len(o.inTurn) > 0 {
+		names = append(names, o.inTurn[i%len(o.inTurn)])
+	}
+	for _, f := range faults {
+		if (newest || !f.more) && (len(names) == 0 || *allFlag || slices.Contains(names, f.name)) {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 func TestEveryPhaseSurvivesTheNetworkMatrix(t *testing.T) {
@@ -193,14 +209,11 @@ func TestEveryPhaseOfAResumedBackupSurvivesTheNetworkMatrix(t *testing.T) {
 
 // through runs all cells of a row.
 func (o operation) through(t *testing.T, s *server, newest bool) {
-	for _, p := range o.phases(s) {
+	for i, p := range o.phases(s) {
 		if s.Major() < p.since {
 			continue
 		}
-		for _, f := range faults {
-			if f.more && (o.few || !newest) {
-				continue
-			}
+		for _, f := range o.faults(i, newest) {
 			t.Run(cell(s, o, p.name, f.name), func(t *testing.T) {
 				t.Parallel()
 				o.strike(t, s, p, f)

@@ -24,9 +24,16 @@ import (
 // it is made at once, or by another run; and backups to which something happens before
 // anything has arrived that could be gone on with.
 var (
-	resumeOperation        = operation{name: "resume", phases: resumePhases, strike: strikeResume, pass: passResume}
-	resumeLaterOperation   = operation{name: "resume later", phases: resumeLaterPhases, strike: strikeResumeLater, few: true}
-	resumeNothingOperation = operation{name: "resume nothing", phases: resumeNothingPhases, strike: strikeResumeNothing, few: true}
+	resumeOperation = operation{
+		name: "resume", phases: resumePhases, strike: strikeResume, pass: passResume,
+		always: []string{"cut", "half-open"}, inTurn: []string{"the other side lost", "reset", "stall", "lost from there on"},
+	}
+	resumeLaterOperation = operation{
+		name: "resume later", phases: resumeLaterPhases, strike: strikeResumeLater, inTurn: []string{"cut", "half-open"},
+	}
+	resumeNothingOperation = operation{
+		name: "resume nothing", phases: resumeNothingPhases, strike: strikeResumeNothing, always: []string{"cut"}, inTurn: []string{"half-open", "stall"},
+	}
 )
 
 // resumePhases are those of the second attempt: of connection 2, which is the backup's,
