@@ -19,7 +19,7 @@ import (
 	"github.com/pgbasin/pgbasin/verify"
 )
 
-var backupOperation = operation{"backup", backupPhases, strikeBackup, passBackup}
+var backupOperation = operation{name: "backup", phases: backupPhases, strike: strikeBackup, pass: passBackup}
 
 // backupPhases are those of both connections: 0 is the backup's, 1 the WAL's. Up to
 // 14 each archive has a COPY of its own, and the manifest too.
@@ -74,6 +74,34 @@ var errEnough = errors.New("the test has seen enough")
 func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 	home := pgtest.TempDir(t)
 	proxy := s.proxy(t)
+	result, err, want := endure(t, proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+		return takeBackup(ctx, connect(t, proxy, p.settings, p.timeout(f)), filepath.Join(home, "new", "backup"))
+	})
+	if want == unharmed {
+		if err != nil || !result.Verified {
+			t.Errorf("%v, %+v", err, result)
+		}
+		return
+	}
+	if err == nil {
+		t.Fatal("the backup has succeeded")
+	}
+	if !namesIt(err, p, f) {
+		t.Errorf("the error does not say what happened: %v", err)
+	}
+	if strings.Contains(err.Error(), "WAL") && p.conn == 0 {
+		t.Errorf("the error is about another connection: %v", err)
+	}
+	if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// endure runs a backup with a fault at a phase. Where the server must be waited for it
+// sees to that, and then has the server go on, if it can, or ends the backup with
+// errEnough. It returns what is to have come of the fault, then.
+func endure(t *testing.T, proxy *faultproxy.Proxy, p phase, f fault, run func(context.Context) (*basebackup.Result, error)) (*basebackup.Result, error, outcome) {
+	t.Helper()
 	do, gate := f.do, faultproxy.NewGate()
 	want := p.outcome(f)
 	if want == waiting && f.name == "stall" {
@@ -88,7 +116,7 @@ func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 	}
 	done := make(chan ended, 1)
 	go func() {
-		result, err := takeBackup(ctx, connect(t, proxy, p.settings, p.timeout(f)), filepath.Join(home, "new", "backup"))
+		result, err := run(ctx)
 		done <- ended{result, err}
 	}()
 	late := time.After(patience)
@@ -113,24 +141,7 @@ func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 		t.Fatalf("the backup hangs; the fault has struck: %v", struck.HasStruck())
 	}
 	waitStruck(t, struck, e.err)
-	if want == unharmed {
-		if e.err != nil || !e.result.Verified {
-			t.Errorf("%v, %+v", e.err, e.result)
-		}
-		return
-	}
-	if e.err == nil {
-		t.Fatal("the backup has succeeded")
-	}
-	if !namesIt(e.err, p, f) {
-		t.Errorf("the error does not say what happened: %v", e.err)
-	}
-	if strings.Contains(e.err.Error(), "WAL") && p.conn == 0 {
-		t.Errorf("the error is about another connection: %v", e.err)
-	}
-	if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
-		t.Errorf("%v is left, %v", left, err)
-	}
+	return e.result, e.err, want
 }
 
 // namesIt tells whether an error says what a fault did.
@@ -138,7 +149,7 @@ func namesIt(err error, p phase, f fault) bool {
 	var silence *replproto.SilenceError
 	switch {
 	case errors.Is(err, errEnough):
-		return p.idle
+		return p.outcome(f) == waiting
 	case p.kind(f) == ending:
 		return errors.Is(err, replproto.ErrConnectionLost) && !errors.As(err, &silence)
 	}

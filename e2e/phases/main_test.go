@@ -9,7 +9,10 @@ import (
 	"testing"
 )
 
-var majorsFlag = flag.String("majors", "13,18", "server versions, 13 or later, for the tests with Matrix in their name")
+var (
+	majorsFlag = flag.String("majors", "13,18", "server versions, 13 or later, for the tests with Matrix in their name")
+	allFlag    = flag.Bool("all", false, "every fault in every phase, also where one is tried here and another one there")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()

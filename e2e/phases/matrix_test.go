@@ -50,6 +50,7 @@ type phase struct {
 	// The operation's own way of handling what happens here.
 	first bool // it gives up: nothing is known of the server yet
 	idle  bool // the server may be silent for hours
+	asks  bool // what the client says next may be answered hours later
 	mute  bool // what the client says from here on does not matter
 	over  bool // everything has arrived
 }
@@ -107,7 +108,7 @@ func (p phase) outcome(f fault) outcome {
 	switch {
 	case k == harmless, p.over, p.mute && k == deaf:
 		return unharmed
-	case p.idle && k != ending:
+	case p.idle && k != ending, p.asks && k == deaf:
 		return waiting
 	}
 	return noticed
@@ -157,10 +158,26 @@ type operation struct {
 	// strike runs it with a fault at a phase, and checks what comes of it.
 	strike func(t *testing.T, s *server, p phase, f fault)
 	// pass runs it in a shape, and checks that nothing is different.
+	// nil if another row does that.
 	pass func(t *testing.T, s *server, p shape)
+	// always are the faults that are tried in every phase, of inTurn one is, the next one
+	// in the next phase. Without them, or with -all, all faults are tried.
+	always, inTurn []string
 }
 
-var operations = []operation{backupOperation, receiveOperation}
+// faults are those to try in the i-th phase.
+func (o operation) faults(i int, newest bool) (list []fault) {
+	names := slices.Clone(o.always)
+	if len(o.inTurn) > 0 {
+		names = append(names, o.inTurn[i%len(o.inTurn)])
+	}
+	for _, f := range faults {
+		if (newest || !f.more) && (len(names) == 0 || *allFlag || slices.Contains(names, f.name)) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
 
 func TestEveryPhaseSurvivesTheNetworkMatrix(t *testing.T) {
 	t.Parallel()
@@ -168,31 +185,49 @@ func TestEveryPhaseSurvivesTheNetworkMatrix(t *testing.T) {
 	newest := slices.Max(majors)
 	for _, major := range majors {
 		s := startServer(t, major)
-		for _, o := range operations {
-			for _, p := range o.phases(s) {
-				if major < p.since {
-					continue
-				}
-				for _, f := range faults {
-					if f.more && major != newest {
-						continue
-					}
-					t.Run(cell(s, o, p.name, f.name), func(t *testing.T) {
-						t.Parallel()
-						o.strike(t, s, p, f)
-					})
-				}
-			}
-			for _, p := range shapes {
-				if p.more && major != newest {
-					continue
-				}
-				t.Run(cell(s, o, "shape", p.name), func(t *testing.T) {
-					t.Parallel()
-					o.pass(t, s, p)
-				})
-			}
+		for _, o := range []operation{backupOperation, receiveOperation} {
+			o.through(t, s, major == newest)
 		}
+	}
+}
+
+// On a server of its own, that is small and knows what was changed.
+func TestEveryPhaseOfAResumedBackupSurvivesTheNetworkMatrix(t *testing.T) {
+	t.Parallel()
+	majors := harness.Majors(t, *majorsFlag)
+	newest := slices.Max(majors)
+	for _, major := range majors {
+		if major < 17 {
+			continue
+		}
+		s := startSmallServer(t, major)
+		for _, o := range []operation{resumeOperation, resumeLaterOperation, resumeNothingOperation} {
+			o.through(t, s, major == newest)
+		}
+	}
+}
+
+// through runs all cells of a row.
+func (o operation) through(t *testing.T, s *server, newest bool) {
+	for i, p := range o.phases(s) {
+		if s.Major() < p.since {
+			continue
+		}
+		for _, f := range o.faults(i, newest) {
+			t.Run(cell(s, o, p.name, f.name), func(t *testing.T) {
+				t.Parallel()
+				o.strike(t, s, p, f)
+			})
+		}
+	}
+	for _, p := range shapes {
+		if o.pass == nil || p.more && !newest {
+			continue
+		}
+		t.Run(cell(s, o, "shape", p.name), func(t *testing.T) {
+			t.Parallel()
+			o.pass(t, s, p)
+		})
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/pgbasin/pgbasin/walstream"
 )
 
-var receiveOperation = operation{"receive", receivePhases, strikeReceive, passReceive}
+var receiveOperation = operation{name: "receive", phases: receivePhases, strike: strikeReceive, pass: passReceive}
 
 // receivePhases are those of an archive that begins on the server's first timeline
 // and ends on its second, over a connection that nothing happens to before, and over

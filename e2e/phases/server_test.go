@@ -28,6 +28,7 @@ type server struct {
 	name  string
 	first string  // the first segment of that WAL
 	end   lsn.LSN // in the second timeline, with WAL behind it
+	space string  // the location of its tablespace
 }
 
 func startServer(t *testing.T, major int) *server {
@@ -51,6 +52,23 @@ func startServer(t *testing.T, major int) *server {
 	r.write(t, 2)
 	r.end = r.position(t)
 	r.write(t, 1)
+	return r
+}
+
+// startSmallServer starts one of few MB that knows what was changed.
+func startSmallServer(t *testing.T, major int) *server {
+	t.Helper()
+	s := pgtest.Start(t, major, pgtest.WALSegSize(1), pgtest.TLS(pgtest.TLSConfig{}),
+		pgtest.Settings(map[string]string{
+			"max_wal_senders": "250", "max_connections": "20", "max_replication_slots": "250", "wal_sender_timeout": "6s", "summarize_wal": "on",
+		}))
+	s.Exec(t, "update pg_database set datistemplate = false")
+	s.Exec(t, "drop database template0")
+	s.Exec(t, "drop database template1")
+	space := s.CreateTablespace(t, "space")
+	s.Exec(t, "create table in_space tablespace space as select repeat('x', 1000) t from generate_series(1, 100)")
+	r := &server{Server: s, name: strconv.Itoa(major), space: space}
+	t.Cleanup(func() { r.nothingLeft(t) })
 	return r
 }
 

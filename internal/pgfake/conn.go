@@ -161,6 +161,7 @@ func (c *Conn) receiveStartup() error {
 		switch m := m.(type) {
 		case *pgproto3.StartupMessage:
 			c.Startup = m.Parameters
+			c.s.recordStartup(m.Parameters)
 			return nil
 		case *pgproto3.SSLRequest, *pgproto3.GSSEncRequest:
 			if err := c.Send(RawBytes([]byte{'N'})); err != nil {

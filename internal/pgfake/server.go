@@ -33,6 +33,7 @@ type Server struct {
 	conns    map[*Conn]struct{}
 	accepted int
 	queries  []Query
+	startups []map[string]string
 }
 
 // Query is a simple query that a client sent.
@@ -212,11 +213,24 @@ func (s *Server) recordQuery(conn int, text string) {
 	s.queries = append(s.queries, Query{conn, text})
 }
 
+func (s *Server) recordStartup(parameters map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startups = append(s.startups, parameters)
+}
+
 // Queries lists the simple queries that came so far, in order of arrival.
 func (s *Server) Queries() []Query {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Query(nil), s.queries...)
+}
+
+// Startups lists the startup parameters that clients sent so far, in order of arrival.
+func (s *Server) Startups() []map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]map[string]string(nil), s.startups...)
 }
 
 // Connections is how many connections were accepted so far.

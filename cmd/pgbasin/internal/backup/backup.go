@@ -54,6 +54,10 @@ func Run(p *program.Program) int {
 	return status
 }
 
+// applicationName is not that of "pgbasin receive": a backup's WAL stream reports what is
+// on disk, too, and must not count where synchronous_standby_names has the receiver.
+const applicationName = "pgbasin_backup"
+
 // run connects the options with the library.
 type run struct {
 	p      *program.Program
@@ -67,6 +71,9 @@ func (r *run) backup(ctx context.Context) (*basebackup.Result, error) {
 	cfg, err := r.o.connection.Config(r.p)
 	if err != nil {
 		return nil, err
+	}
+	if !r.p.DropIn {
+		cfg.ApplicationName = applicationName
 	}
 	o := r.o
 	lib := basebackup.Options{
