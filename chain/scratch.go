@@ -1,11 +1,11 @@
 package chain
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
+
+	"github.com/pgbasin/pgbasin/internal/tempfile"
 )
 
 // scratch is a temporary file that grows at its end and is read at any offset.
@@ -14,8 +14,7 @@ type scratch struct {
 	dir string
 
 	mu    sync.Mutex
-	file  *os.File
-	name  string // to be removed at close, where an open file cannot be
+	file  *tempfile.File
 	size  int64
 	tail  []byte // the last bytes, which are not in the file yet
 	limit int    // of tail; 0 means scratchBuffer
@@ -96,9 +95,11 @@ func (s *scratch) ReadAt(p []byte, offset int64) (n int, err error) {
 // flush brings the tail to the file, which it makes.
 func (s *scratch) flush() error {
 	if s.file == nil {
-		if err := s.create(); err != nil {
+		f, err := tempfile.Create(s.dir, ".pgbasin-chain-*")
+		if err != nil {
 			return err
 		}
+		s.file = f
 	}
 	if len(s.tail) == 0 {
 		return nil
@@ -110,31 +111,12 @@ func (s *scratch) flush() error {
 	return nil
 }
 
-func (s *scratch) create() error {
-	if s.dir == "" {
-		return errors.New("no directory for a temporary file was given")
-	}
-	f, err := os.CreateTemp(s.dir, ".pgbasin-chain-*")
-	if err != nil {
-		return fmt.Errorf("could not create temporary file: %w", err)
-	}
-	s.file = f
-	// Without a name it cannot stay behind. Windows refuses this.
-	if err := os.Remove(f.Name()); err != nil {
-		s.name = f.Name()
-	}
-	return nil
-}
-
 func (s *scratch) close() error {
 	s.tail, s.size = nil, 0
 	if s.file == nil {
 		return nil
 	}
 	err := s.file.Close()
-	if s.name != "" {
-		err = errors.Join(err, os.Remove(s.name))
-	}
-	s.file, s.name = nil, ""
+	s.file = nil
 	return err
 }

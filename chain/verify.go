@@ -10,6 +10,7 @@ import (
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/incremental"
 	"github.com/pgbasin/pgbasin/manifest"
+	"github.com/pgbasin/pgbasin/recoveryconf"
 	"github.com/pgbasin/pgbasin/tarstream"
 )
 
@@ -163,7 +164,7 @@ func (c *Chain) compare(b *backup) error {
 	}
 	defer src.Close()
 	m := manifest.NewReader(src)
-	if err := uncovered(b.ledger.Verify(m)); err != nil {
+	if err := manifest.Disregard(b.ledger.Verify(m), uncovered); err != nil {
 		return &DamageError{b.path, err}
 	}
 	if want := c.last().head.SystemID; m.SystemIdentifier() != want {
@@ -172,23 +173,8 @@ func (c *Chain) compare(b *backup) error {
 	return nil
 }
 
-// uncovered drops what is said about files that are not the server's alone
-// (pg_verifybackup.c, ignore list).
-func uncovered(err error) error {
-	var all *manifest.VerifyErrors
-	if !errors.As(err, &all) || all.Total > int64(len(all.Errors)) {
-		return err
-	}
-	kept := &manifest.VerifyErrors{}
-	for _, e := range all.Errors {
-		switch e.Path {
-		case "postgresql.auto.conf", "recovery.signal", "standby.signal":
-		default:
-			kept.Errors = append(kept.Errors, e)
-		}
-	}
-	if kept.Total = int64(len(kept.Errors)); kept.Total == 0 {
-		return nil
-	}
-	return kept
+// uncovered tells whether a file is not the server's alone (pg_verifybackup.c,
+// ignore list).
+func uncovered(path string) bool {
+	return path == recoveryconf.AutoConf || path == recoveryconf.RecoverySignal || path == recoveryconf.StandbySignal
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/internal/claim"
@@ -61,33 +59,11 @@ func (r *run) checkTargets() error {
 	}
 	for _, path := range r.targets() {
 		for _, other := range taken {
-			if a, b := resolve(path), resolve(other); within(a, b) || within(b, a) {
+			if claim.Overlap(claim.Resolve(path), claim.Resolve(other)) {
 				return &OverlapError{path, other}
 			}
 		}
 		taken = append(taken, path)
 	}
 	return nil
-}
-
-// within tells whether path is dir or below it.
-func within(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
-}
-
-// resolve follows the links in the part of a path that exists.
-func resolve(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	rest := ""
-	for at := path; ; at = filepath.Dir(at) {
-		if real, err := filepath.EvalSymlinks(at); err == nil {
-			return filepath.Join(real, rest)
-		}
-		if at == filepath.Dir(at) {
-			return path
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
 }

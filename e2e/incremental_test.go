@@ -50,6 +50,10 @@ create table moved tablespace space as select i, repeat('y', 500) as t from gene
 		} {
 			t.Run(form.name, func(t *testing.T) {
 				s.Exec(t, fmt.Sprintf("update big set t = repeat('z', 500) where i %% 5000 = %d; insert into moved values (%d, 'new')", i, i))
+				if form.name == "tar.gz server-gzip" {
+					// Its WAL is received afterwards.
+					s.Exec(t, "select pg_create_physical_replication_slot('archive', true)")
+				}
 				dir := filepath.Join(home, strings.ReplaceAll(form.name, " ", "-"))
 				args := append(backupTo(s, dir, "--json", "-i", last), form.args...)
 				if strings.HasPrefix(form.name, "plain") {
@@ -81,6 +85,7 @@ create table moved tablespace space as select i, repeat('y', 500) as t from gene
 			return
 		}
 		t.Run("together", func(t *testing.T) { restoredTogether(t, major, chain) })
+		t.Run("to a restore point", func(t *testing.T) { restoredToAPoint(t, s, chain) })
 		t.Run("alone", func(t *testing.T) { aloneOfNoUse(t, filepath.Join(home, "plain"), filepath.Join(home, "tar.zst")) })
 		t.Run("damaged", func(t *testing.T) { damagedIncrement(t, filepath.Join(home, "plain")) })
 		t.Run("stdout", func(t *testing.T) {

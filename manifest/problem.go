@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,4 +102,23 @@ func (e *VerifyErrors) sort() {
 	slices.SortStableFunc(e.Errors, func(a, b *VerifyError) int {
 		return strings.Compare(a.Path, b.Path)
 	})
+}
+
+// Disregard is err without the differences at some paths, if it is a
+// *VerifyErrors that has all of them; nil if none are left.
+func Disregard(err error, some func(path string) bool) error {
+	var all *VerifyErrors
+	if !errors.As(err, &all) || all.Total > int64(len(all.Errors)) {
+		return err
+	}
+	kept := &VerifyErrors{}
+	for _, e := range all.Errors {
+		if !some(e.Path) {
+			kept.Errors = append(kept.Errors, e)
+		}
+	}
+	if kept.Total = int64(len(kept.Errors)); kept.Total == 0 {
+		return nil
+	}
+	return kept
 }

@@ -225,9 +225,9 @@ func (p *Plan) checkSources(s *backupset.Set) error {
 
 // checkSource refuses to restore into a directory of the backup itself.
 func (p *Plan) checkSource(own target) error {
-	real := resolve(own.path)
+	real := claim.Resolve(own.path)
 	for _, t := range p.targets() {
-		if at := resolve(t.path); within(at, real) || within(real, at) {
+		if claim.Overlap(claim.Resolve(t.path), real) {
 			return &OverlapError{own.what, own.path, t.what, t.path}
 		}
 	}

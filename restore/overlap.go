@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/pgbasin/pgbasin/internal/claim"
 )
 
 // target is a directory that the restore fills.
@@ -31,9 +32,9 @@ func (e *OverlapError) Error() string {
 func checkOverlaps(targets []target) error {
 	for i := range targets {
 		t := &targets[i]
-		t.real = resolve(t.path)
+		t.real = claim.Resolve(t.path)
 		for _, other := range targets[:i] {
-			if within(t.real, other.real) || within(other.real, t.real) {
+			if claim.Overlap(t.real, other.real) {
 				return &OverlapError{other.what, other.path, t.what, t.path}
 			}
 		}
@@ -41,32 +42,9 @@ func checkOverlaps(targets []target) error {
 	return nil
 }
 
-// within tells whether path is dir or below it.
-func within(path, dir string) bool {
-	if path == dir {
-		return true
-	}
-	return strings.HasPrefix(path, strings.TrimSuffix(dir, string(filepath.Separator))+string(filepath.Separator))
-}
-
-// resolve follows the links in the part of a path that exists.
-func resolve(path string) string {
-	path = filepath.Clean(path)
-	rest := ""
-	for at := path; ; at = filepath.Dir(at) {
-		if real, err := filepath.EvalSymlinks(at); err == nil {
-			return filepath.Join(real, rest)
-		}
-		if at == filepath.Dir(at) {
-			return path
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
-}
-
 // existing is the nearest directory above path, or path itself, that exists.
 func existing(path string) string {
-	for path = resolve(path); ; path = filepath.Dir(path) {
+	for path = claim.Resolve(path); ; path = filepath.Dir(path) {
 		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
 			return path
 		}

@@ -87,7 +87,7 @@ func (r *run) verify(ctx context.Context) error {
 	}
 	defer src.Close()
 	m := manifest.NewReader(src)
-	err = uncovered(ledger.Verify(m))
+	err = manifest.Disregard(ledger.Verify(m), uncovered)
 	if err != nil {
 		var problems *manifest.VerifyErrors
 		if errors.As(err, &problems) {
@@ -153,27 +153,14 @@ func (r *run) chooseLedger() (*manifest.Ledger, error) {
 	return nil, &ManifestError{Reason: fmt.Sprintf("the manifest has %v checksums, and came after the files in a single tar, where only %v and %v are compared", algorithm, manifest.DefaultChecksumAlgorithm, manifest.SHA256)}
 }
 
-// uncovered drops what is said about files that are not the server's alone: a
-// backup may have been given a recovery configuration (pg_verifybackup.c,
-// ignore list).
-func uncovered(err error) error {
-	var all *manifest.VerifyErrors
-	if !errors.As(err, &all) || all.Total > int64(len(all.Errors)) {
-		return err
+// uncovered tells whether a file is not the server's alone: a backup may have been
+// given a recovery configuration (pg_verifybackup.c, ignore list).
+func uncovered(path string) bool {
+	switch path {
+	case recoveryconf.AutoConf, recoveryconf.RecoverySignal, recoveryconf.StandbySignal, backupset.ManifestName:
+		return true
 	}
-	kept := &manifest.VerifyErrors{}
-	for _, e := range all.Errors {
-		switch name := e.Path; {
-		case name == recoveryconf.AutoConf, name == recoveryconf.RecoverySignal, name == recoveryconf.StandbySignal,
-			name == backupset.ManifestName, strings.HasPrefix(name, "pg_wal/"):
-		default:
-			kept.Errors = append(kept.Errors, e)
-		}
-	}
-	if kept.Total = int64(len(kept.Errors)); kept.Total == 0 {
-		return nil
-	}
-	return kept
+	return strings.HasPrefix(path, "pg_wal/")
 }
 
 // removeManifest takes the copy of a manifest away again.

@@ -38,10 +38,10 @@ func measure(ctx context.Context, dir, program string, args ...string) (measurem
 	if err := cmd.Start(); err != nil {
 		return measurement{}, err
 	}
-	watch := watchMemory(cmd.Process.Pid)
+	peak := harness.WatchPeak(cmd.Process.Pid)
 	err := cmd.Wait()
 	m := measurement{wall: time.Since(started)}
-	seen := watch.end()
+	seen := peak()
 	if ctx.Err() != nil {
 		return m, context.Cause(ctx)
 	}
@@ -68,38 +68,6 @@ func peakMemory(state *os.ProcessState, seen int64) int64 {
 		return seen
 	}
 	return peak
-}
-
-// memoryWatch looks at a process while it runs.
-type memoryWatch struct {
-	quit chan struct{}
-	peak chan int64
-}
-
-func watchMemory(pid int) *memoryWatch {
-	w := &memoryWatch{make(chan struct{}), make(chan int64)}
-	go func() {
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		var peak int64
-		for {
-			select {
-			case <-tick.C:
-				peak = max(peak, harness.ResidentPeak(pid))
-			case <-w.quit:
-				w.peak <- peak
-				return
-			}
-		}
-	}()
-	return w
-}
-
-// end returns the highest resident set that was seen, in bytes; 0 if the system
-// does not show it.
-func (w *memoryWatch) end() int64 {
-	close(w.quit)
-	return <-w.peak
 }
 
 // empty cuts the files of a backup to nothing, so that backups do not fill the

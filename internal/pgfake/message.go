@@ -57,9 +57,6 @@ func proto(what string, p pgproto3.BackendMessage) Message {
 	return Message{what: what, proto: p}
 }
 
-// Proto wraps any message of pgproto3.
-func Proto(p pgproto3.BackendMessage) Message { return proto(fmt.Sprintf("%T", p), p) }
-
 // RawBytes sends b as it is, which need not be a message.
 func RawBytes(b []byte) Message {
 	return Message{what: fmt.Sprintf("RawBytes(%d bytes)", len(b)), raw: b}

@@ -77,16 +77,6 @@ func Startup(version string, params ...string) Step {
 	}}
 }
 
-// ExpectStartup reads the client's startup packet, after refusing encryption,
-// and answers nothing: for authentication and refusals made by hand. The
-// packet's parameters are in Conn.Startup.
-func ExpectStartup() Step { return step{"ExpectStartup", (*Conn).receiveStartup} }
-
-// Accept is the second half of Startup: AuthenticationOk to ReadyForQuery.
-func Accept(version string, params ...string) Step {
-	return step{"Accept", func(c *Conn) error { return c.accept(version, params) }}
-}
-
 // Expect waits for a simple query, the whole of which matches the regular
 // expression.
 func Expect(pattern string) Step {

@@ -1,17 +1,14 @@
 package pgtest
 
-import "time"
-
 // Config says which server to start. The zero value with a Major is a server with pgtest's defaults: wal_level=replica,
 // ten WAL senders and slots, fsync off, trust authentication, superuser "postgres", locale C, encoding UTF8.
 type Config struct {
 	Major int // 10 to 18, or any major that PGBASIN_PG_<major> or the system has
 
-	WALSegSize  int      // MB, a power of two from 1 to 1024; 0 is initdb's default of 16. PostgreSQL 11 and newer
-	Checksums   *bool    // page checksums; nil is initdb's default: off up to 17, on from 18
-	GroupAccess bool     // initdb -g: directories 0750, files 0640. PostgreSQL 11 and newer
-	InitdbArgs  []string // more arguments for initdb
-	FreshInitdb bool     // run initdb for this server, so that its system identifier is its own
+	WALSegSize  int   // MB, a power of two from 1 to 1024; 0 is initdb's default of 16. PostgreSQL 11 and newer
+	Checksums   *bool // page checksums; nil is initdb's default: off up to 17, on from 18
+	GroupAccess bool  // initdb -g: directories 0750, files 0640. PostgreSQL 11 and newer
+	FreshInitdb bool  // run initdb for this server, so that its system identifier is its own
 
 	// Settings are appended to postgresql.conf of a new server or standby, and are given on the command line with DataDir.
 	Settings map[string]string
@@ -25,8 +22,6 @@ type Config struct {
 	DataDir string
 	// Standby makes the server a streaming standby of the running primary it points to, with a copy of its configuration.
 	Standby *Server
-
-	StartTimeout time.Duration // until connections are accepted; 0 is 120 seconds
 }
 
 // Option changes the Config of Start, StartDir and StartStandby.
@@ -40,11 +35,6 @@ func Checksums(on bool) Option { return func(c *Config) { c.Checksums = &on } }
 
 // GroupAccess lets the group read the data directory.
 func GroupAccess() Option { return func(c *Config) { c.GroupAccess = true } }
-
-// InitdbArgs adds arguments for initdb.
-func InitdbArgs(args ...string) Option {
-	return func(c *Config) { c.InitdbArgs = append(c.InitdbArgs, args...) }
-}
 
 // FreshInitdb runs initdb for this server alone. Without it, servers of the same major and options share a system identifier.
 func FreshInitdb() Option { return func(c *Config) { c.FreshInitdb = true } }
@@ -76,6 +66,3 @@ func HBA(lines ...string) Option {
 
 // TLS turns ssl on; the files are in Server.Certificates.
 func TLS(tls TLSConfig) Option { return func(c *Config) { c.TLS = &tls } }
-
-// StartTimeout bounds the time until the server accepts connections.
-func StartTimeout(d time.Duration) Option { return func(c *Config) { c.StartTimeout = d } }

@@ -214,5 +214,5 @@ func (c *Config) initdbArgs() ([]string, error) {
 			args = append(args, "--no-data-checksums")
 		}
 	}
-	return append(args, c.InitdbArgs...), nil
+	return args, nil
 }

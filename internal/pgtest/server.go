@@ -172,13 +172,12 @@ func appendFile(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
+// startTimeout is how long a server may take until it accepts connections.
+const startTimeout = 120 * time.Second
+
 // start runs the server until it accepts connections. A new server gets a free port; one that had a port keeps it.
 func (s *Server) start(ctx context.Context) error {
-	timeout := s.cfg.StartTimeout
-	if timeout == 0 {
-		timeout = 120 * time.Second
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not ready after %s", timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %s", startTimeout))
 	defer cancel()
 	keep := s.port != 0
 	for {

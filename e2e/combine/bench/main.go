@@ -5,14 +5,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -160,82 +158,31 @@ func (b *bench) measure(ctx context.Context, what string, paths []string, copied
 	var peak int64
 	out := filepath.Join(b.dir, "out")
 	for i := range b.runs + 1 {
-		m, err := run(ctx, b.pgbasin, append([]string{"combine", "-N", "-o", out}, paths...)...)
+		m, err := harness.Measure(ctx, b.pgbasin, append([]string{"combine", "-N", "-o", out}, paths...)...)
 		if err = errors.Join(err, os.RemoveAll(out)); err != nil {
 			return err
 		}
-		var c measurement
+		var c harness.Measurement
 		if copied {
-			c, err = run(ctx, "cp", "-r", paths[0], out)
+			c, err = harness.Measure(ctx, "cp", "-r", paths[0], out)
 			if err = errors.Join(err, os.RemoveAll(out)); err != nil {
 				return err
 			}
 		}
 		if i > 0 { // the first ones bring files into memory
-			ours, copies = append(ours, m.wall), append(copies, c.wall)
+			ours, copies = append(ours, m.Wall), append(copies, c.Wall)
 		}
-		peak = max(peak, m.peak)
+		peak = max(peak, m.Peak)
 	}
-	wall := median(ours)
+	wall := harness.Median(ours)
 	fmt.Printf("%-24s %6.2f s (%.2f to %.2f), %5.1f MiB", what, wall.Seconds(), slices.Min(ours).Seconds(), slices.Max(ours).Seconds(), float64(peak)/mb)
 	if copied {
-		c := median(copies)
+		c := harness.Median(copies)
 		fmt.Printf("; cp -r of the full backup %6.2f s; ratio %.2f", c.Seconds(), wall.Seconds()/c.Seconds())
 		if goal > 0 {
-			fmt.Print(missed(wall > goal, "wall"))
+			fmt.Print(harness.Missed(wall > goal, "wall"))
 		}
 	}
-	fmt.Println(missed(peak > peakGoal, "memory"))
+	fmt.Println(harness.Missed(peak > peakGoal, "memory"))
 	return nil
-}
-
-func missed(is bool, what string) string {
-	if is {
-		return "  MISSED: " + what
-	}
-	return ""
-}
-
-type measurement struct {
-	wall time.Duration
-	peak int64 // highest resident set, in bytes
-}
-
-// run runs a program and looks at its peak memory while it does.
-func run(ctx context.Context, program string, args ...string) (measurement, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	started := time.Now()
-	if err := cmd.Start(); err != nil {
-		return measurement{}, err
-	}
-	done, peak := make(chan struct{}), make(chan int64)
-	go func() {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		var highest int64
-		for {
-			select {
-			case <-tick.C:
-				highest = max(highest, harness.ResidentPeak(cmd.Process.Pid))
-			case <-done:
-				peak <- highest
-				return
-			}
-		}
-	}()
-	err := cmd.Wait()
-	m := measurement{wall: time.Since(started)}
-	close(done)
-	m.peak = <-peak
-	if err != nil {
-		return m, fmt.Errorf("%s %q: %w\n%s", program, args, err, stderr.Bytes())
-	}
-	return m, nil
-}
-
-func median(v []time.Duration) time.Duration {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
 }

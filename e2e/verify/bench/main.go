@@ -19,7 +19,6 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/pgbasin/pgbasin/e2e/harness"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
@@ -87,11 +86,11 @@ func (b *bench) run(ctx context.Context, pgbasin, dir string, size int64, files 
 		}
 	}
 	if len(backups) > 0 {
-		m, err := measure(ctx, b.pgbasin, "verify", "-q", "--checksums", backups[0])
+		m, err := harness.Measure(ctx, b.pgbasin, "verify", "-q", "--checksums", backups[0])
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%-24s %8.2f s, %5.1f MiB\n", "with --checksums", m.wall.Seconds(), mebibytes(m.peak))
+		fmt.Printf("%-24s %8.2f s, %5.1f MiB\n", "with --checksums", m.Wall.Seconds(), mebibytes(m.Peak))
 	}
 	if files == 0 {
 		return nil
@@ -182,13 +181,13 @@ func (b *bench) manyFiles(n int) (string, error) {
 // compare runs both programs in turns and prints medians and ratios.
 func (b *bench) compare(ctx context.Context, work, backup string, args []string) error {
 	args = append(args, "-q", backup)
-	var ours, reference []measurement
+	var ours, reference []harness.Measurement
 	for i := range b.pairs + 1 {
-		m, err := measure(ctx, b.pgbasin, append([]string{"verify"}, args...)...)
+		m, err := harness.Measure(ctx, b.pgbasin, append([]string{"verify"}, args...)...)
 		if err != nil {
 			return err
 		}
-		r, err := measure(ctx, b.reference, args...)
+		r, err := harness.Measure(ctx, b.reference, args...)
 		if err != nil {
 			return err
 		}
@@ -199,75 +198,22 @@ func (b *bench) compare(ctx context.Context, work, backup string, args []string)
 	var ratios []float64
 	var peak, referencePeak int64
 	for i := range ours {
-		ratios = append(ratios, ours[i].wall.Seconds()/reference[i].wall.Seconds())
-		peak, referencePeak = max(peak, ours[i].peak), max(referencePeak, reference[i].peak)
+		ratios = append(ratios, ours[i].Wall.Seconds()/reference[i].Wall.Seconds())
+		peak, referencePeak = max(peak, ours[i].Peak), max(referencePeak, reference[i].Peak)
 	}
-	wall := func(m measurement) float64 { return m.wall.Seconds() }
-	ratio := median(ratios)
+	wall := func(m harness.Measurement) float64 { return m.Wall.Seconds() }
+	ratio := harness.Median(ratios)
 	fmt.Printf("%-24s %8.2f s, %5.1f MiB; pg_verifybackup %8.2f s, %5.1f MiB; ratio %.2f (%.2f to %.2f)%s%s\n",
-		work, median(values(ours, wall)), mebibytes(peak), median(values(reference, wall)), mebibytes(referencePeak),
-		ratio, slices.Min(ratios), slices.Max(ratios), missed(ratio > wallGoal, "wall"), missed(peak > peakGoal, "memory"))
+		work, harness.Median(values(ours, wall)), mebibytes(peak), harness.Median(values(reference, wall)), mebibytes(referencePeak),
+		ratio, slices.Min(ratios), slices.Max(ratios), harness.Missed(ratio > wallGoal, "wall"), harness.Missed(peak > peakGoal, "memory"))
 	return nil
 }
 
-func missed(is bool, what string) string {
-	if is {
-		return "  MISSED: " + what
-	}
-	return ""
-}
-
-type measurement struct {
-	wall time.Duration
-	peak int64 // highest resident set, in bytes
-}
-
-// measure runs a program. Its peak memory is what Linux accounts to it from the
-// moment at which it is executed: VmHWM begins anew there, while the figure that
-// wait4(2) returns has this program's own in it.
-func measure(ctx context.Context, program string, args ...string) (measurement, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	started := time.Now()
-	if err := cmd.Start(); err != nil {
-		return measurement{}, err
-	}
-	done, peak := make(chan struct{}), make(chan int64)
-	go func() {
-		tick := time.NewTicker(2 * time.Millisecond)
-		defer tick.Stop()
-		var highest int64
-		for {
-			select {
-			case <-tick.C:
-				highest = max(highest, harness.ResidentPeak(cmd.Process.Pid))
-			case <-done:
-				peak <- highest
-				return
-			}
-		}
-	}()
-	err := cmd.Wait()
-	m := measurement{wall: time.Since(started)}
-	close(done)
-	m.peak = <-peak
-	if err != nil {
-		return m, fmt.Errorf("%s %q: %w\n%s", program, args, err, stderr.Bytes())
-	}
-	return m, nil
-}
-
-func values(all []measurement, of func(measurement) float64) (v []float64) {
+func values(all []harness.Measurement, of func(harness.Measurement) float64) (v []float64) {
 	for _, m := range all {
 		v = append(v, of(m))
 	}
 	return v
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }

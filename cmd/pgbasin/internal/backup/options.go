@@ -141,13 +141,8 @@ func (o *options) table(dropIn bool) []getopt.Option {
 // *usage.Error, usage.ErrHelp or usage.ErrVersion.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := newOptions()
-	if dropIn && len(args) > 0 {
-		switch args[0] {
-		case "--help", "-?":
-			return o, usage.ErrHelp
-		case "--version", "-V":
-			return o, usage.ErrVersion
-		}
+	if err := usage.AskedFirst(args); dropIn && err != nil {
+		return o, err
 	}
 	operands, err := getopt.Parse(o.table(dropIn), args)
 	if err != nil {

@@ -1,9 +1,8 @@
 package backup
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/pgbasin/pgbasin/basebackup"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
@@ -94,18 +93,16 @@ func (o *options) newReport(result *basebackup.Result) *report {
 // print writes the object as one line, on standard output unless that holds the
 // backup.
 func (r *report) print(p *program.Program, o *options) int {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
+	if !o.toStdout() {
+		return p.AnswerJSON(r)
+	}
+	line, err := program.JSONLine(r)
+	if err != nil {
 		p.Error(err.Error())
 		return 1
 	}
-	if o.toStdout() {
-		p.Console.Line(string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))))
-		return 0
-	}
-	return p.Answer(b.String())
+	p.Console.Line(strings.TrimSuffix(line, "\n"))
+	return 0
 }
 
 func (o *options) succeed(p *program.Program, result *basebackup.Result) int {

@@ -14,6 +14,7 @@ import (
 	"github.com/pgbasin/pgbasin/chain"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/interrupt"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/combine"
@@ -56,7 +57,8 @@ func (r *run) run(ctx context.Context) int {
 		lib.Observer.Debug, lib.Observer.Info = r.p.Debug, r.p.Debug
 	}
 	if r.o.progress {
-		lib.Observer.Progress = (&progress{console: r.p.Console}).update
+		reading := &progress.Reading{Console: r.p.Console, Done: "combined"}
+		lib.Observer.Progress = func(p combine.Progress) { reading.Update(p.Done, p.Total, p.Finished) }
 	}
 	result, err := combine.Run(ctx, lib)
 	r.p.Console.Status("")
@@ -67,7 +69,7 @@ func (r *run) run(ctx context.Context) int {
 		r.p.Warning("--link mode was used; any modifications to the output directory might destructively modify input directories")
 	}
 	if r.o.json {
-		return newReport(&r.o.combine, result).print(r.p)
+		return r.p.AnswerJSON(newReport(&r.o.combine, result))
 	}
 	return 0
 }
@@ -102,8 +104,7 @@ func (r *run) fail(ctx context.Context, err error) int {
 		r.p.Info(line)
 	}
 	if r.o.json {
-		report := &report{Error: &text}
-		report.print(r.p)
+		r.p.AnswerJSON(&report{Error: &text})
 	}
 	return 1
 }

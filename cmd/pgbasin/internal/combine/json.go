@@ -1,11 +1,8 @@
 package combine
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 
-	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/combine"
 )
 
@@ -58,16 +55,4 @@ func newReport(o *combine.Options, result *combine.Result) *report {
 		r.outcome = &outcome{result.Files, result.Bytes, result.Verified, float64(result.Duration.Milliseconds()) / 1000}
 	}
 	return r
-}
-
-// print writes the object as one line on standard output.
-func (r *report) print(p *program.Program) int {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
-		p.Error(err.Error())
-		return 1
-	}
-	return p.Answer(b.String())
 }

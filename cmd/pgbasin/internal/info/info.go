@@ -56,7 +56,7 @@ func (r *run) run(ctx context.Context) int {
 		return r.fail(ctx, err)
 	}
 	if r.o.json {
-		return r.printJSON(newBackup(report, lineage))
+		return r.p.AnswerJSON(newBackup(report, lineage))
 	}
 	return r.p.Answer(describe(report, lineage))
 }
@@ -115,7 +115,7 @@ func (r *run) fail(ctx context.Context, err error) int {
 	text := words.Of(err)
 	r.p.Error(text)
 	if r.o.json {
-		r.printJSON(struct {
+		r.p.AnswerJSON(struct {
 			Error string `json:"error"`
 		}{text})
 	}

@@ -1,8 +1,6 @@
 package info
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -193,16 +191,4 @@ func newCommit(c inspect.Commit) *commit {
 		return nil
 	}
 	return &commit{c.Time.UTC(), c.LSN, c.XID, c.Timeline}
-}
-
-// printJSON writes an object as one line.
-func (r *run) printJSON(v any) int {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		r.p.Error(err.Error())
-		return 1
-	}
-	return r.p.Answer(b.String())
 }

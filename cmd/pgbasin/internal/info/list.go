@@ -91,7 +91,7 @@ func (r *run) showList(list []entry) int {
 			}
 			backups = append(backups, newBackup(e.report, lineageIn(e.report, list)))
 		}
-		return r.printJSON(struct {
+		return r.p.AnswerJSON(struct {
 			Path    string `json:"path"`
 			Backups []any  `json:"backups"`
 		}{r.o.path, backups})

@@ -1,5 +1,5 @@
-// Package progress shows how far a backup or a restore is: as lines shaped like those of
-// pg_basebackup, or on a terminal as one line that is redrawn.
+// Package progress shows how far a backup, a restore or a reading is: as lines shaped like those of
+// pg_basebackup and pg_verifybackup, or on a terminal as one line that is redrawn.
 package progress
 
 import (

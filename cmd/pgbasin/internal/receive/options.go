@@ -95,13 +95,8 @@ func (o *options) table(dropIn bool) []getopt.Option {
 // parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := newOptions()
-	if dropIn && len(args) > 0 {
-		switch args[0] {
-		case "--help", "-?":
-			return o, usage.ErrHelp
-		case "--version", "-V":
-			return o, usage.ErrVersion
-		}
+	if err := usage.AskedFirst(args); dropIn && err != nil {
+		return o, err
 	}
 	operands, err := getopt.Parse(o.table(dropIn), args)
 	if err != nil {

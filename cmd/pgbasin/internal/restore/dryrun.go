@@ -12,7 +12,7 @@ import (
 // show prints what a restore would do.
 func (r *run) show(p *restore.Plan) int {
 	if r.o.json {
-		return r.o.newReport(p, nil).withPlan(p).print(r.p)
+		return r.p.AnswerJSON(r.o.newReport(p, nil).withPlan(p))
 	}
 	var b strings.Builder
 	line := func(name, format string, args ...any) {

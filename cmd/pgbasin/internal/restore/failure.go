@@ -35,7 +35,7 @@ func (r *run) fail(ctx context.Context, plan *restore.Plan, err error) int {
 	if r.o.json {
 		report := r.o.newReport(plan, nil)
 		report.Error = &text
-		report.print(r.p)
+		r.p.AnswerJSON(report)
 	}
 	return 1
 }

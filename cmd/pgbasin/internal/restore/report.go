@@ -1,12 +1,9 @@
 package restore
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 
-	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/conninfo"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/recoveryconf"
@@ -140,21 +137,9 @@ func (r *report) withResult(result *restore.Result) *report {
 	return r
 }
 
-// print writes the object as one line on standard output.
-func (r *report) print(p *program.Program) int {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
-		p.Error(err.Error())
-		return 1
-	}
-	return p.Answer(b.String())
-}
-
 func (r *run) succeed(plan *restore.Plan, result *restore.Result) int {
 	if r.o.json {
-		return r.o.newReport(plan, result).withResult(result).print(r.p)
+		return r.p.AnswerJSON(r.o.newReport(plan, result).withResult(result))
 	}
 	if r.o.verbose {
 		r.p.Info("base backup restored")

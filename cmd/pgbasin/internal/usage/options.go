@@ -23,6 +23,20 @@ func HelpAndVersion() []getopt.Option {
 	}
 }
 
+// AskedFirst is ErrHelp or ErrVersion if the command line begins with asking for
+// one of these, which is where PostgreSQL's tools look for them alone.
+func AskedFirst(args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "--help", "-?":
+			return ErrHelp
+		case "--version", "-V":
+			return ErrVersion
+		}
+	}
+	return nil
+}
+
 // Fail is for an option that ends the parsing with err.
 func Fail(err error) func(string) error { return func(string) error { return err } }
 

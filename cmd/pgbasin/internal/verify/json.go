@@ -1,8 +1,6 @@
 package verify
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
@@ -90,12 +88,5 @@ func (r *run) printJSON(report *verify.Report, err error) int {
 		}
 		out.Problems = append(out.Problems, line)
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(out); err != nil {
-		r.p.Error(err.Error())
-		return 1
-	}
-	return r.p.Answer(b.String())
+	return r.p.AnswerJSON(out)
 }

@@ -36,25 +36,19 @@ func (o *options) table(dropIn bool) []getopt.Option {
 	if dropIn {
 		return table
 	}
-	return append(table,
+	table = append(table,
 		getopt.Option{Long: "checksums", Set: usage.Flag(&v.PageChecksums)},
 		getopt.Option{Long: "jobs", Short: 'j', Arg: true, Set: o.setJobs},
 		getopt.Option{Long: "json", Set: usage.Flag(&o.json)},
-		getopt.Option{Long: "help", Short: '?', Set: usage.Fail(usage.ErrHelp)},
-		getopt.Option{Long: "version", Short: 'V', Set: usage.Fail(usage.ErrVersion)},
 	)
+	return append(table, usage.HelpAndVersion()...)
 }
 
 // parse reads the command line. The error is one that usage.Answered knows.
 func parse(args []string, dropIn bool) (*options, error) {
 	o := &options{}
-	if dropIn && len(args) > 0 {
-		switch args[0] {
-		case "--help", "-?":
-			return o, usage.ErrHelp
-		case "--version", "-V":
-			return o, usage.ErrVersion
-		}
+	if err := usage.AskedFirst(args); dropIn && err != nil {
+		return o, err
 	}
 	operands, err := getopt.Parse(o.table(dropIn), args)
 	switch {

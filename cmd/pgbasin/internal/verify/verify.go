@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
+	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/words"
 	"github.com/pgbasin/pgbasin/manifest"
@@ -43,7 +44,8 @@ type run struct {
 func (r *run) run(ctx context.Context) int {
 	r.o.verify.Observer = verify.Observer{Problem: r.problem, Warning: r.p.Warning}
 	if r.o.progress {
-		r.o.verify.Observer.Progress = (&progress{console: r.p.Console}).update
+		reading := &progress.Reading{Console: r.p.Console, Done: "verified"}
+		r.o.verify.Observer.Progress = func(p verify.Progress) { reading.Update(p.Done, p.Total, p.Finished) }
 	}
 	r.o.verify.WithoutManifest = !r.p.DropIn && r.o.verify.ManifestPath == ""
 	report, err := verify.Run(ctx, r.o.verify)
