@@ -46,7 +46,7 @@ func (l *ledger) Sync() (bool, error) {
 		l.durable[written] = true
 		// A sync that began after segments were closed, and found more, covers
 		// them all the same.
-		for end := written - written%segmentSize; end > 0 && !l.durable[end]; end -= segmentSize {
+		for end := written - written%segmentSize; end > 0; end -= segmentSize {
 			l.durable[end] = true
 		}
 	}
