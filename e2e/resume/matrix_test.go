@@ -189,6 +189,10 @@ func (s *source) summaries(t *testing.T) {
 	p := s.place(t)
 	p.killed(t, mainConnection, s.whole/2, "-T", p.mapping())
 	s.Exec(t, "checkpoint")
+	// One that is not written yet would still come.
+	eventually(t, "a summary up to the checkpoint", func() bool {
+		return pgtest.Query[bool](t, s.Server, "select max(end_lsn) >= (select redo_lsn from pg_control_checkpoint()) from pg_available_wal_summaries()")
+	})
 	for _, name := range strings.Fields(glob(t, s.DataDir(), "pg_wal/summaries/*.summary")) {
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
