@@ -222,7 +222,7 @@ func names(t *testing.T, dir string) (names []string) {
 func strikeResume(t *testing.T, s *server, p phase, f fault) {
 	r := newResumable(t, s)
 	r.cutFirst()
-	result, err, want := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+	result, want, err := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 		return r.run(ctx, connect(t, r.proxy, p.settings, p.timeout(f)), 3, false)
 	})
 	if want == waiting {
@@ -252,7 +252,7 @@ func strikeResumeLater(t *testing.T, s *server, p phase, f fault) {
 	open := connect(t, r.proxy, p.settings, p.timeout(f))
 	_, err := r.run(context.Background(), open, -1, false)
 	r.kept(t, err)
-	result, err, want := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+	result, want, err := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 		return r.run(ctx, open, -1, true)
 	})
 	if want != unharmed {
@@ -271,7 +271,7 @@ func strikeResumeLater(t *testing.T, s *server, p phase, f fault) {
 func strikeResumeNothing(t *testing.T, s *server, p phase, f fault) {
 	for _, retries := range []int{3, -1} {
 		r := newResumable(t, s)
-		result, err, want := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+		result, want, err := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 			return r.run(ctx, connect(t, r.proxy, p.settings, p.timeout(f)), retries, false)
 		})
 		switch {
