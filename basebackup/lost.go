@@ -26,9 +26,10 @@ func lost(err error, again bool) bool {
 		return false
 	}
 	var connect *replproto.ConnectError
-	if errors.As(err, &connect) {
-		return again
+	if again && errors.As(err, &connect) {
+		return true
 	}
+	// One that is not made although another one was, by this backup, falls through.
 	var network net.Error
 	switch {
 	case errors.Is(err, replproto.ErrConnectionLost), errors.Is(err, walstream.ErrTerminated):

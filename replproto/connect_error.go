@@ -40,8 +40,15 @@ func (e *ConnectError) Unwrap() []error {
 // errNoPassword: the server wants a password and there is none.
 var errNoPassword = errors.New("fe_sendauth: no password supplied")
 
-// errTimeout: connect_timeout ended.
-var errTimeout = errors.New("timeout expired")
+// errTimeout: connect_timeout ended, or the server was silent for too long. It is a
+// net.Error, as that of a socket would be.
+var errTimeout net.Error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "timeout expired" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
 
 // identify puts the server's identity in front of an error, as libpq does.
 func identify(h conninfo.Host, ip string, err error) error {

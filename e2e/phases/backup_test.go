@@ -74,7 +74,7 @@ var errEnough = errors.New("the test has seen enough")
 func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 	home := pgtest.TempDir(t)
 	proxy := s.proxy(t)
-	result, err, want := endure(t, proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+	result, want, err := endure(t, proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 		return takeBackup(ctx, connect(t, proxy, p.settings, p.timeout(f)), filepath.Join(home, "new", "backup"))
 	})
 	if want == unharmed {
@@ -100,7 +100,7 @@ func strikeBackup(t *testing.T, s *server, p phase, f fault) {
 // endure runs a backup with a fault at a phase. Where the server must be waited for it
 // sees to that, and then has the server go on, if it can, or ends the backup with
 // errEnough. It returns what is to have come of the fault, then.
-func endure(t *testing.T, proxy *faultproxy.Proxy, p phase, f fault, run func(context.Context) (*basebackup.Result, error)) (*basebackup.Result, error, outcome) {
+func endure(t *testing.T, proxy *faultproxy.Proxy, p phase, f fault, run func(context.Context) (*basebackup.Result, error)) (*basebackup.Result, outcome, error) {
 	t.Helper()
 	do, gate := f.do, faultproxy.NewGate()
 	want := p.outcome(f)
@@ -141,7 +141,7 @@ func endure(t *testing.T, proxy *faultproxy.Proxy, p phase, f fault, run func(co
 		t.Fatalf("the backup hangs; the fault has struck: %v", struck.HasStruck())
 	}
 	waitStruck(t, struck, e.err)
-	return e.result, e.err, want
+	return e.result, want, e.err
 }
 
 // namesIt tells whether an error says what a fault did.

@@ -100,7 +100,7 @@ func resumeNothingPhases(*server) []phase {
 	return []phase{
 		{name: "accepted", side: server, at: faultproxy.After(0), first: true},
 		{name: "SHOW", side: server, at: faultproxy.AtAnswer("SHOW summarize_wal").Plus(3), first: true},
-		{name: "WAL startup", conn: 1, side: server, at: faultproxy.AtMessage("S", 1).Plus(3), first: true},
+		{name: "WAL startup", conn: 1, side: server, at: faultproxy.AtMessage("S", 1).Plus(3)},
 		{name: "WAL slot", conn: 1, side: faultproxy.Client, at: faultproxy.AtMessage("QCREATE_REPLICATION_SLOT", 1)},
 		{name: "start point", side: server, at: answer.Plus(10), idle: true, mute: true},
 		{name: "start of an archive", side: server, at: answer.Message("H", 1).Plus(2), mute: true},
@@ -222,7 +222,7 @@ func names(t *testing.T, dir string) (names []string) {
 func strikeResume(t *testing.T, s *server, p phase, f fault) {
 	r := newResumable(t, s)
 	r.cutFirst()
-	result, err, want := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+	result, want, err := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 		return r.run(ctx, connect(t, r.proxy, p.settings, p.timeout(f)), 3, false)
 	})
 	if want == waiting {
@@ -252,7 +252,7 @@ func strikeResumeLater(t *testing.T, s *server, p phase, f fault) {
 	open := connect(t, r.proxy, p.settings, p.timeout(f))
 	_, err := r.run(context.Background(), open, -1, false)
 	r.kept(t, err)
-	result, err, want := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+	result, want, err := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 		return r.run(ctx, open, -1, true)
 	})
 	if want != unharmed {
@@ -269,18 +269,15 @@ func strikeResumeLater(t *testing.T, s *server, p phase, f fault) {
 }
 
 func strikeResumeNothing(t *testing.T, s *server, p phase, f fault) {
-	// What loses the words of a client that has said all that it has to say for a
-	// connection is noticed after that.
-	givesUp := p.first && (p.conn == 0 || p.kind(f) != deaf)
 	for _, retries := range []int{3, -1} {
 		r := newResumable(t, s)
-		result, err, want := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
+		result, want, err := endure(t, r.proxy, p, f, func(ctx context.Context) (*basebackup.Result, error) {
 			return r.run(ctx, connect(t, r.proxy, p.settings, p.timeout(f)), retries, false)
 		})
 		switch {
 		case want == unharmed:
 			r.complete(t, result, err)
-		case want == noticed && !givesUp && retries > 0:
+		case want == noticed && !p.first && retries > 0:
 			r.complete(t, result, err)
 			if result.Kept != 0 || len(r.lost) != 1 || !namesIt(r.lost[0], p, f) {
 				t.Errorf("%d bytes kept; lost %v", result.Kept, r.lost)

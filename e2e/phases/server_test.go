@@ -60,7 +60,7 @@ func startSmallServer(t *testing.T, major int) *server {
 	t.Helper()
 	s := pgtest.Start(t, major, pgtest.WALSegSize(1), pgtest.TLS(pgtest.TLSConfig{}),
 		pgtest.Settings(map[string]string{
-			"max_wal_senders": "250", "max_connections": "20", "max_replication_slots": "250", "wal_sender_timeout": "6s", "summarize_wal": "on",
+			"max_wal_senders": "250", "max_connections": "20", "max_replication_slots": "250", "summarize_wal": "on",
 		}))
 	s.Exec(t, "update pg_database set datistemplate = false")
 	s.Exec(t, "drop database template0")
