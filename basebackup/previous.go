@@ -68,19 +68,15 @@ func (b *backup) uploadPrevious(ctx context.Context) error {
 }
 
 // withoutVisibilityMaps writes the manifest that it reads without the relations'
-// visibility maps, so that the server sends these whole. When a row of a page is
-// changed that is marked as all visible, the mark is cleared by what is logged for the
-// page, and 17 and 18 do not take that for a change of the map (walsummarizer.c looks
-// at the blocks that a record names). In an incremental backup the mark would
-// stay, and index-only scans would return rows that are deleted. A map has 32 bytes
-// for each megabyte.
+// visibility maps, so that the server sends these whole; see incremental.VisibilityMap.
+// A map has 32 bytes for each megabyte.
 func withoutVisibilityMaps(w io.Writer, r io.Reader) error {
 	from := manifest.NewReader(r)
 	// A manifest of 17 and later names the cluster before its files.
 	more := from.Next()
 	to := manifest.NewWriter(w, from.SystemIdentifier())
 	for ; more; more = from.Next() {
-		if f := from.File(); !isVisibilityMap(f.Path) {
+		if f := from.File(); !incremental.VisibilityMap(f.Path) {
 			if err := to.Add(f); err != nil {
 				return err
 			}

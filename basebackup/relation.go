@@ -3,7 +3,6 @@ package basebackup
 import (
 	"strings"
 
-	"github.com/pgbasin/pgbasin/incremental"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/tarstream"
 )
@@ -37,14 +36,6 @@ func comesInBlocks(path string) bool {
 	name = strings.TrimSuffix(name, "_init")
 	_, ok := pgdata.ParseOID(name)
 	return ok
-}
-
-// isVisibilityMap tells the visibility map of a relation, or an incremental file for
-// one, by its path in the manifest. What it takes for one by mistake is sent whole.
-func isVisibilityMap(path string) bool {
-	name := strings.TrimPrefix(path[strings.LastIndexByte(path, '/')+1:], incremental.Prefix)
-	name, _, _ = strings.Cut(name, ".")
-	return strings.HasSuffix(name, "_vm")
 }
 
 // tablespacePath takes a path in a tablespace apart.

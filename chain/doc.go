@@ -9,6 +9,9 @@
 // alone.) Of a whole file whose size is no multiple of the block size only the
 // whole blocks count.
 //
+// Visibility maps that came as incremental files become zeroes, which mark nothing: see
+// incremental.VisibilityMap.
+//
 // Each file is compared with the manifest of the backup that it is in, also
 // those that contribute nothing.
 //

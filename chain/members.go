@@ -143,6 +143,9 @@ func (m *members) compose(h *tarstream.Header) error {
 	member := tarstream.Header{Name: r.name, Type: tarstream.Regular, Mode: fs.FileMode(r.mode), UID: r.uid, GID: r.gid,
 		Size: int64(r.plan.length) * int64(m.layout.BlockSize), ModTime: r.time}
 	known := false
+	if incremental.VisibilityMap(r.path) {
+		r.plan.blank()
+	}
 	if r.plan.unchanged(h.Size, m.layout.BlockSize) {
 		known = m.sums.has(m.o.Checksums)
 	}

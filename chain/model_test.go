@@ -102,7 +102,9 @@ type model map[string][]byte
 // randomSeries makes a chain of n backups and what the last one stands for.
 func randomSeries(r *rand.Rand, n int, prefixes ...string) ([]*backuptest.Backup, model) {
 	now := model{}
-	name := func() string { return fmt.Sprintf("%s%d", prefixes[r.IntN(len(prefixes))], 1000+r.IntN(12)) }
+	name := func() string {
+		return fmt.Sprintf("%s%d%s", prefixes[r.IntN(len(prefixes))], 1000+r.IntN(9), []string{"", "", "_vm"}[r.IntN(3)])
+	}
 	var stored []map[string][]byte
 	for i := range n {
 		files := map[string][]byte{"postgresql.conf": fmt.Appendf(nil, "# %d\n", i)}
@@ -127,6 +129,9 @@ func randomSeries(r *rand.Rand, n int, prefixes ...string) ([]*backuptest.Backup
 				next[path] = files[path]
 			default:
 				file, result := randomChange(r, i, old)
+				if incremental.VisibilityMap(path) {
+					clear(result)
+				}
 				files[incremental.Name(path)] = file
 				next[path] = result
 			}

@@ -71,6 +71,11 @@ func (p *plan) add(h *incremental.Header, indexes []uint32, blockSize int, s sou
 	p.limit = min(p.limit, h.Truncation)
 }
 
+// blank leaves nothing of any version but the length.
+func (p *plan) blank() {
+	p.limit, p.extents = 0, p.extents[:0]
+}
+
 // unchanged tells that the result is a whole file of so many bytes.
 func (p *plan) unchanged(size int64, blockSize int) bool {
 	return len(p.extents) == 0 && p.limit == p.length && size == int64(p.length)*int64(blockSize)

@@ -120,6 +120,9 @@ func (w *worker) compose(ctx context.Context, b *backup, l layer, target, prefix
 	defer l.f.Close()
 	member := *h
 	member.Name = target[len(prefix):]
+	if incremental.VisibilityMap(target) {
+		w.plan.blank()
+	}
 	if w.plan.unchanged(l.info.Size(), w.layout.BlockSize) {
 		return w.whole(ctx, b, l, target, &member)
 	}

@@ -22,6 +22,19 @@ func Target(name string) (target string, ok bool) {
 	return dir + "/" + base[len(Prefix):], true
 }
 
+// VisibilityMap tells whether path is that of a relation's visibility map, or of an
+// incremental file for one. What changed in visibility maps cannot be told from
+// WAL summaries: when a row of a page is changed that is marked as all visible, the mark
+// is cleared by what is logged for the page, and 17 and 18 do not take that for a change of
+// the map (walsummarizer.c looks at the blocks that a record names). A map that is put
+// together of blocks may keep the mark, and index-only scans then return rows that are
+// deleted. Without any mark a map is right, and the next VACUUM makes it good.
+func VisibilityMap(path string) bool {
+	name := strings.TrimPrefix(path[strings.LastIndexByte(path, '/')+1:], Prefix)
+	name, _, _ = strings.Cut(name, ".")
+	return strings.HasSuffix(name, "_vm")
+}
+
 // Name is the name of the incremental file for target.
 func Name(target string) string {
 	dir, base, found := cutLast(target)
