@@ -1,12 +1,14 @@
 package basebackup
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/pgbasin/pgbasin/internal/fields"
 	"github.com/pgbasin/pgbasin/internal/journal"
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/manifest"
@@ -57,38 +59,38 @@ const (
 )
 
 func (a *attempt) record() []byte {
-	e := encoder{recordAttempt}
-	e.number(a.systemID)
-	e.number(uint64(a.major))
-	e.number(uint64(a.timeline))
-	e.number(uint64(a.start))
-	e.number(uint64(a.blockSize))
-	e.number(uint64(a.algorithm))
-	e.text(a.slot)
-	e.number(uint64(len(a.places)))
+	b := []byte{recordAttempt}
+	b = binary.AppendUvarint(b, a.systemID)
+	b = binary.AppendUvarint(b, uint64(a.major))
+	b = binary.AppendUvarint(b, uint64(a.timeline))
+	b = binary.AppendUvarint(b, uint64(a.start))
+	b = binary.AppendUvarint(b, uint64(a.blockSize))
+	b = binary.AppendUvarint(b, uint64(a.algorithm))
+	b = fields.AppendString(b, a.slot)
+	b = binary.AppendUvarint(b, uint64(len(a.places)))
 	for _, p := range a.places {
-		e.text(p.name)
-		e.text(p.location)
-		e.text(p.path)
-		e.text(p.made)
+		b = fields.AppendString(b, p.name)
+		b = fields.AppendString(b, p.location)
+		b = fields.AppendString(b, p.path)
+		b = fields.AppendString(b, p.made)
 	}
-	return e
+	return b
 }
 
 func (f *arrival) record() []byte {
-	e := encoder{recordFile}
-	e.text(f.path)
-	e.number(uint64(f.size))
-	e.number(uint64(f.modTime))
-	e.number(uint64(f.newest))
-	e.text(string(f.checksum))
-	return e
+	b := []byte{recordFile}
+	b = fields.AppendString(b, f.path)
+	b = binary.AppendUvarint(b, uint64(f.size))
+	b = binary.AppendUvarint(b, uint64(f.modTime))
+	b = binary.AppendUvarint(b, uint64(f.newest))
+	b = fields.AppendString(b, string(f.checksum))
+	return b
 }
 
 func forgetRecord(path string) []byte {
-	e := encoder{recordForget}
-	e.text(path)
-	return e
+	b := []byte{recordForget}
+	b = fields.AppendString(b, path)
+	return b
 }
 
 // journalReader is told what a journal holds, in order.
@@ -113,31 +115,31 @@ func readJournal(in io.Reader, path string, to journalReader) (end int64, err er
 		if err != nil {
 			return 0, err
 		}
-		d := decoder{b: b[1:]}
+		d := fields.NewDecoder(b[1:])
 		switch kind := b[0]; {
 		case kind == recordAttempt:
 			attempts++
-			a := d.attempt()
-			if algorithm = a.algorithm; d.ended() {
+			a := decodeAttempt(&d)
+			if algorithm = a.algorithm; d.Ended() {
 				err = to.attempt(a)
 			}
 		case attempts == 0:
-			d.bad = true
+			d.Fail()
 		case kind == recordFile:
-			f := d.file()
-			if d.ended() && f.size >= 0 && len(f.checksum) == algorithm.Size() {
+			f := decodeArrival(&d)
+			if d.Ended() && f.size >= 0 && len(f.checksum) == algorithm.Size() {
 				err = to.file(f)
 			} else {
-				d.bad = true
+				d.Fail()
 			}
 		case kind == recordForget:
-			if path := d.text(); d.ended() {
+			if path := d.Text(); d.Ended() {
 				err = to.forget(path)
 			}
 		default:
-			d.bad = true
+			d.Fail()
 		}
-		if d.bad {
+		if d.Bad() {
 			err = errRecord
 		}
 		if err != nil {
@@ -146,22 +148,22 @@ func readJournal(in io.Reader, path string, to journalReader) (end int64, err er
 	}
 }
 
-func (d *decoder) attempt() attempt {
+func decodeAttempt(d *fields.Decoder) attempt {
 	a := attempt{
-		systemID: d.number(), major: int(d.limited(1 << 20)), timeline: uint32(d.limited(1<<32 - 1)), start: lsn.LSN(d.number()),
-		blockSize: int(d.limited(1 << 20)), algorithm: manifest.ChecksumAlgorithm(d.limited(uint64(manifest.SHA512))), slot: d.text(),
+		systemID: d.Uvarint(), major: int(d.Limited(1 << 20)), timeline: uint32(d.Limited(1<<32 - 1)), start: lsn.LSN(d.Uvarint()),
+		blockSize: int(d.Limited(1 << 20)), algorithm: manifest.ChecksumAlgorithm(d.Limited(uint64(manifest.SHA512))), slot: d.Text(),
 	}
-	for n := d.limited(journal.MaxRecord); n > 0 && !d.bad; n-- {
-		a.places = append(a.places, place{d.text(), d.text(), d.text(), d.text()})
+	for n := d.Limited(journal.MaxRecord); n > 0 && !d.Bad(); n-- {
+		a.places = append(a.places, place{d.Text(), d.Text(), d.Text(), d.Text()})
 	}
 	if a.blockSize == 0 || a.timeline == 0 || a.algorithm == manifest.None {
-		d.bad = true
+		d.Fail()
 	}
 	return a
 }
 
-func (d *decoder) file() arrival {
-	return arrival{d.text(), int64(d.number()), int64(d.number()), lsn.LSN(d.number()), []byte(d.text())}
+func decodeArrival(d *fields.Decoder) arrival {
+	return arrival{d.Text(), int64(d.Uvarint()), int64(d.Uvarint()), lsn.LSN(d.Uvarint()), []byte(d.Text())}
 }
 
 // HasJournal tells whether a backup that was broken off is in the data directory at

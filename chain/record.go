@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/pgbasin/pgbasin/internal/fields"
 )
 
 // record is what the temporary file keeps of a file that waits for its whole
@@ -24,8 +26,8 @@ var errRecord = errors.New("could not read temporary file: its contents have cha
 func (r *record) append(b []byte) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
-	b = appendString(b, r.path)
-	b = appendString(b, r.name)
+	b = fields.AppendString(b, r.path)
+	b = fields.AppendString(b, r.name)
 	b = binary.AppendUvarint(b, uint64(r.mode))
 	b = binary.AppendUvarint(b, uint64(r.uid))
 	b = binary.AppendUvarint(b, uint64(r.gid))
@@ -52,10 +54,6 @@ func (r *record) append(b []byte) []byte {
 	return b
 }
 
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 // appendTime keeps a time to the nanosecond, whatever year it is.
 func appendTime(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(binary.AppendVarint(b, t.Unix()), uint64(t.Nanosecond()))
@@ -63,58 +61,26 @@ func appendTime(b []byte, t time.Time) []byte {
 
 // decode reads a record into r, whose plan is filled.
 func (r *record) decode(b []byte) error {
-	d := decoder{rest: b}
-	r.path, r.name = d.string(), d.string()
-	r.mode, r.uid, r.gid, r.time = uint32(d.uvarint()), int(d.uvarint()), int(d.uvarint()), d.time()
+	d := fields.NewDecoder(b)
+	r.path, r.name = d.Text(), d.Text()
+	r.mode, r.uid, r.gid, r.time = uint32(d.Uvarint()), int(d.Uvarint()), int(d.Uvarint()), decodeTime(&d)
 	p := r.plan
-	p.length, p.limit = uint32(d.uvarint()), uint32(d.uvarint())
+	p.length, p.limit = uint32(d.Uvarint()), uint32(d.Uvarint())
 	p.sources, p.extents = p.sources[:0], p.extents[:0]
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		p.sources = append(p.sources, source{sourceKind(d.uvarint()), int(d.uvarint()), int(d.uvarint()), int64(d.uvarint()), d.time()})
+	for n := d.Uvarint(); n > 0 && !d.Bad(); n-- {
+		p.sources = append(p.sources, source{sourceKind(d.Uvarint()), int(d.Uvarint()), int(d.Uvarint()), int64(d.Uvarint()), decodeTime(&d)})
 	}
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		e := extent{uint32(d.uvarint()), uint32(d.uvarint()), int32(d.uvarint()), int64(d.uvarint())}
+	for n := d.Uvarint(); n > 0 && !d.Bad(); n-- {
+		e := extent{uint32(d.Uvarint()), uint32(d.Uvarint()), int32(d.Uvarint()), int64(d.Uvarint())}
 		p.extents = append(p.extents, e)
 	}
-	if d.bad || len(d.rest) > 0 {
+	if !d.Ended() {
 		return errRecord
 	}
 	return nil
 }
 
-// decoder takes fields from the front of a record.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	n, size := binary.Uvarint(d.rest)
-	if size <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[size:]
-	return n
-}
-
-func (d *decoder) string() string {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		d.bad, d.rest = true, nil
-		return ""
-	}
-	s := string(d.rest[:n])
-	d.rest = d.rest[n:]
-	return s
-}
-
-func (d *decoder) time() time.Time {
-	sec, size := binary.Varint(d.rest)
-	if size <= 0 {
-		d.bad, d.rest = true, nil
-		return time.Time{}
-	}
-	d.rest = d.rest[size:]
-	return time.Unix(sec, int64(d.uvarint()))
+func decodeTime(d *fields.Decoder) time.Time {
+	sec := d.Varint()
+	return time.Unix(sec, int64(d.Uvarint()))
 }

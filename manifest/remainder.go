@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+
+	"github.com/pgbasin/pgbasin/internal/fields"
 )
 
 type side uint8
@@ -190,16 +192,16 @@ func (m *remainder) match(p *partition, v *verification) error {
 }
 
 func (m *remainder) matchPiece(b []byte, v *verification) error {
-	d := decoder{rest: b}
-	for len(d.rest) > 0 {
-		s := side(d.byte())
+	d := fields.NewDecoder(b)
+	for d.Len() > 0 {
+		s := side(d.Byte())
 		var rec record
-		rec.path = d.bytes(d.uvarint())
-		rec.size = int64(d.uvarint())
-		rec.algorithm = ChecksumAlgorithm(d.byte())
-		rec.checksumLength = int64(d.uvarint())
-		rec.checksum = d.bytes(uint64(d.byte()))
-		if d.bad || s > sideBackup {
+		rec.path = d.Bytes(d.Uvarint())
+		rec.size = int64(d.Uvarint())
+		rec.algorithm = ChecksumAlgorithm(d.Byte())
+		rec.checksumLength = int64(d.Uvarint())
+		rec.checksum = d.Bytes(uint64(d.Byte()))
+		if d.Bad() || s > sideBackup {
 			return fmt.Errorf("could not read temporary file: %w", errors.New("its contents have changed"))
 		}
 		if !m.take(1-s, &rec, v) {
@@ -207,37 +209,4 @@ func (m *remainder) matchPiece(b []byte, v *verification) error {
 		}
 	}
 	return nil
-}
-
-// decoder takes fields from the front of a piece.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.rest)) {
-		d.bad, d.rest = true, nil
-		return nil
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) uvarint() uint64 {
-	n, size := binary.Uvarint(d.rest)
-	if size <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[size:]
-	return n
 }
