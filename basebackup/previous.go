@@ -59,12 +59,7 @@ func (b *backup) uploadPrevious(ctx context.Context) error {
 		return nil
 	}
 	defer b.previous.close()
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(withoutVisibilityMaps(w, b.previous.again)) }()
-	err := b.conn.UploadManifest(ctx, r)
-	// Ends the writing, if the server did not want all of it.
-	r.CloseWithError(io.ErrClosedPipe)
-	return err
+	return uploadManifest(ctx, b.conn, func(w io.Writer) error { return withoutVisibilityMaps(w, b.previous.again) })
 }
 
 // withoutVisibilityMaps writes the manifest that it reads without the relations'

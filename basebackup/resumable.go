@@ -179,11 +179,7 @@ func (k *keeper) checkStop() error {
 
 // upload tells the server which files are there, and since when.
 func (k *keeper) upload(ctx context.Context, c *replproto.Conn, since lsn.LSN) error {
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(k.stock.upload(w, since)) }()
-	err := c.UploadManifest(ctx, r)
-	r.CloseWithError(io.ErrClosedPipe)
-	return k.refused(err)
+	return k.refused(uploadManifest(ctx, c, func(w io.Writer) error { return k.stock.upload(w, since) }))
 }
 
 // baseBackup runs BASE_BACKUP, of what is not there if something is.
