@@ -131,6 +131,16 @@ type absent struct {
 // Data is the archive of the data directory.
 func (s *Set) Data() *Archive { return &s.Archives[0] }
 
+// Archive is the archive of a kind, of the tablespace with an OID, else 0; nil if there is none.
+func (s *Set) Archive(kind Kind, oid uint32) *Archive {
+	for i := range s.Archives {
+		if a := &s.Archives[i]; a.Kind == kind && a.OID == oid {
+			return a
+		}
+	}
+	return nil
+}
+
 // OpenManifest opens the backup's manifest. The error wraps fs.ErrNotExist when there is none of its own: a single tar has it
 // as a member, which Read shows, and a data directory that was copied by hand may hold that of an older backup, which
 // counts for nothing here. A plain backup's manifest is not among the members that Read shows.

@@ -44,16 +44,6 @@ func (b *backup) close() error {
 	return errors.Join(err, b.temp.close(), b.set.Close())
 }
 
-// archive is the archive of a tablespace, nil if the backup has none.
-func (b *backup) archive(kind backupset.Kind, oid uint32) *backupset.Archive {
-	for i := range b.set.Archives {
-		if a := &b.set.Archives[i]; a.Kind == kind && a.OID == oid {
-			return a
-		}
-	}
-	return nil
-}
-
 // prefix is what stands before the names of an archive's members in a manifest.
 func prefix(a *backupset.Archive) string {
 	switch a.Kind {
@@ -80,7 +70,7 @@ func tablespaceOf(path string) (oid uint32, ok bool) {
 func (b *backup) locate(path string) (*backupset.Files, string, error) {
 	a := b.set.Data()
 	if oid, ok := tablespaceOf(path); ok {
-		if t := b.archive(backupset.Tablespace, oid); t != nil {
+		if t := b.set.Archive(backupset.Tablespace, oid); t != nil {
 			a = t
 		}
 	}

@@ -79,7 +79,7 @@ func (s *stream) older(ctx context.Context, b *backup, a *backupset.Archive) err
 	if s.o.NoVerify && s.pending.waiting() == 0 {
 		return nil
 	}
-	switch counterpart := b.archive(a.Kind, a.OID); {
+	switch counterpart := b.set.Archive(a.Kind, a.OID); {
 	case counterpart != nil:
 		if err := s.pass(ctx, b, counterpart, passOptions{}); err != nil {
 			return err
@@ -95,7 +95,7 @@ func (s *stream) older(ctx context.Context, b *backup, a *backupset.Archive) err
 		// And what is in the data directory here may be in an archive there.
 		for i := range b.set.Archives {
 			other := &b.set.Archives[i]
-			if other.Kind == backupset.Tablespace && s.last().archive(backupset.Tablespace, other.OID) == nil {
+			if other.Kind == backupset.Tablespace && s.last().set.Archive(backupset.Tablespace, other.OID) == nil {
 				if err := s.pass(ctx, b, other, passOptions{}); err != nil {
 					return err
 				}

@@ -31,7 +31,7 @@ func (r *run) placeTablespaces() error {
 		if r.plain() && r.chain.Last().Form == backupset.Plain && !filepath.IsAbs(t.Old) {
 			return fmt.Errorf("target of symbolic link \"%s/%s/%d\" is relative", r.chain.Last().Path, backupset.TablespaceDir, t.OID)
 		}
-		if a := r.archiveOf(info.OID); a != nil && r.chain.Last().Form == backupset.Plain {
+		if a := r.chain.Last().Archive(backupset.Tablespace, info.OID); a != nil && r.chain.Last().Form == backupset.Plain {
 			// Where the link leads, as pg_combinebackup has it, whatever a tablespace_map says.
 			t.Old = a.Path()
 		}
@@ -49,16 +49,6 @@ func (r *run) placeTablespaces() error {
 			}
 		}
 		r.tablespaces = append(r.tablespaces, t)
-	}
-	return nil
-}
-
-func (r *run) archiveOf(oid uint32) *backupset.Archive {
-	archives := r.chain.Last().Archives
-	for i := range archives {
-		if a := &archives[i]; a.Kind == backupset.Tablespace && a.OID == oid {
-			return a
-		}
 	}
 	return nil
 }

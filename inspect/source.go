@@ -61,11 +61,9 @@ func ownWAL(s *backupset.Set, h *backupset.Head) (wal.Source, io.Closer) {
 		}
 		return wal.Dir(filepath.Join(s.Path, name), h.WAL.SegmentSize), nothing{}
 	}
-	archive := s.Data()
-	for i := range s.Archives {
-		if s.Archives[i].Kind == backupset.WAL {
-			archive = &s.Archives[i]
-		}
+	archive := s.Archive(backupset.WAL, 0)
+	if archive == nil {
+		archive = s.Data()
 	}
 	t := &tarWAL{set: s, archive: archive, files: &h.WAL}
 	return t, t

@@ -86,7 +86,7 @@ func (d *dataDirectory) open(first *tarstream.Header) error {
 			mounts[backupset.TablespaceDir+"/"+strconv.FormatUint(uint64(t.OID), 10)] = t.Path
 		}
 	}
-	if p.hasWALArchive() {
+	if p.set.Archive(backupset.WAL, 0) != nil {
 		// Its files may arrive before the directories' own entries.
 		if err := d.makeWALDirectory("pg_wal"); err != nil {
 			return err

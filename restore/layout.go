@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -69,7 +68,7 @@ func (p *Plan) tablespaces() error {
 		case backupset.Nowhere:
 			return &MissingTablespaceError{t.OID, t.Location, info.Reason}
 		case backupset.InArchive:
-			t.archive = p.archiveOf(info.OID)
+			t.archive = p.set.Archive(backupset.Tablespace, info.OID)
 		}
 		if t.archive != nil {
 			t.Bytes = t.archive.Content
@@ -88,15 +87,6 @@ func (p *Plan) tablespaces() error {
 	return nil
 }
 
-func (p *Plan) archiveOf(oid uint32) *backupset.Archive {
-	for i := range p.set.Archives {
-		if a := &p.set.Archives[i]; a.Kind == backupset.Tablespace && a.OID == oid {
-			return a
-		}
-	}
-	return nil
-}
-
 func (p *Plan) tablespace(oid uint32) *Tablespace {
 	for i := range p.Tablespaces {
 		if p.Tablespaces[i].OID == oid {
@@ -104,10 +94,6 @@ func (p *Plan) tablespace(oid uint32) *Tablespace {
 		}
 	}
 	return nil
-}
-
-func (p *Plan) hasWALArchive() bool {
-	return slices.ContainsFunc(p.set.Archives, func(a backupset.Archive) bool { return a.Kind == backupset.WAL })
 }
 
 func locations(all []Tablespace) []string {

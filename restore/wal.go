@@ -86,7 +86,7 @@ func (p *Plan) checkWAL(ctx context.Context, archive *walarchive.Archive) error 
 		return err
 	}
 	// A tar of WAL is looked at when the whole backup is.
-	all := h.All && (!p.hasWALArchive() || h.WAL.Segments > 0)
+	all := h.All && (p.set.Archive(backupset.WAL, 0) == nil || h.WAL.Segments > 0)
 	w.Known = all || len(w.Missing) == 0
 	switch {
 	case w.Known && archive != nil && len(w.Missing) > 0:
@@ -114,16 +114,15 @@ func (p *Plan) ranges() []manifest.WALRange {
 // firstSegment is the size of the first segment in the tar of WAL, 0 if there is
 // none. It is at the beginning of the tar.
 func (p *Plan) firstSegment(ctx context.Context) (int64, error) {
-	for i := range p.set.Archives {
-		if a := &p.set.Archives[i]; a.Kind == backupset.WAL {
-			f := new(segmentFinder)
-			if err := p.set.Read(ctx, a, f); err != nil && err != errFound {
-				return 0, err
-			}
-			return f.size, nil
-		}
+	a := p.set.Archive(backupset.WAL, 0)
+	if a == nil {
+		return 0, nil
 	}
-	return 0, nil
+	f := new(segmentFinder)
+	if err := p.set.Read(ctx, a, f); err != nil && err != errFound {
+		return 0, err
+	}
+	return f.size, nil
 }
 
 // segmentFinder stops an archive at its first segment.
