@@ -63,9 +63,9 @@ func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
 	if errors.As(err, &server) {
 		f.sqlState = server.Code
 	}
-	var interrupted *interrupt.Error
+	interrupted := interrupt.In(ctx, err)
 	switch {
-	case errors.As(err, &interrupted), errors.As(context.Cause(ctx), &interrupted):
+	case interrupted != nil:
 		// What the end of everything made of the rest is of no interest.
 		f.text, f.sqlState = interrupted.Error(), ""
 		o.resumeFailure(&f, err)

@@ -85,7 +85,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "help", Set: info(usage.ErrHelp)},
 		{Long: "version", Set: info(usage.ErrVersion)},
 		{Long: "pgdata", Short: 'D', Arg: true, Set: o.directory.Set},
-		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
+		{Long: "format", Short: 'F', Arg: true, Set: usage.Format("output", &o.format, 'p', 't')},
 		{Long: "incremental", Short: 'i', Arg: true, Set: o.previous.Set},
 		{Long: "checkpoint", Short: 'c', Arg: true, Set: o.setCheckpoint},
 		{Long: "create-slot", Short: 'C', Set: usage.Flag(&o.create)},
@@ -152,18 +152,6 @@ func parse(args []string, dropIn bool) (*options, error) {
 		return o, usage.RefuseWithHelp("too many command-line arguments (first is \"%s\")", operands[0])
 	}
 	return o, o.check()
-}
-
-func (o *options) setFormat(v string) error {
-	switch v {
-	case "p", "plain":
-		o.format = 'p'
-	case "t", "tar":
-		o.format = 't'
-	default:
-		return usage.Refuse("invalid output format \"%s\", must be \"plain\" or \"tar\"", v)
-	}
-	return nil
 }
 
 func (o *options) setCheckpoint(v string) error {
@@ -246,15 +234,8 @@ func (o *options) setStatusInterval(v string) error {
 }
 
 func (o *options) setSyncMethod(v string) error {
-	switch {
-	case v == "fsync":
-		o.syncBy = durable.Fsync
-	case v == "syncfs" && durable.SyncfsSupported:
-		o.syncBy = durable.Syncfs
-	case v == "syncfs":
+	if v == "syncfs" && !durable.SyncfsSupported {
 		return usage.Refuse("this build does not support sync method \"%s\"", v)
-	default:
-		return usage.Refuse("unrecognized sync method: %s", v)
 	}
-	return nil
+	return usage.SyncMethod(&o.syncBy)(v)
 }

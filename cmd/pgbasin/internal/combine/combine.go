@@ -89,13 +89,12 @@ func (r *run) abandoned() {
 // fail says what went wrong and returns the exit status.
 func (r *run) fail(ctx context.Context, err error) int {
 	text := words.Of(err)
-	var interrupted *interrupt.Error
-	ended := errors.As(err, &interrupted) || errors.As(context.Cause(ctx), &interrupted)
-	if ended {
+	interrupted := interrupt.In(ctx, err)
+	if interrupted != nil {
 		text = interrupted.Error()
 	}
 	r.p.Error(text)
-	if !ended && !r.p.DropIn {
+	if interrupted == nil && !r.p.DropIn {
 		if hint := hintFor(err); hint != "" {
 			r.p.Hint(hint)
 		}

@@ -34,7 +34,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "link", Short: 'k', Set: o.setMethod(combine.Link)},
 		{Long: "manifest-checksums", Arg: true, Set: o.setChecksums},
 		{Long: "no-manifest", Set: usage.Flag(&c.NoManifest)},
-		{Long: "sync-method", Arg: true, Set: o.setSyncMethod},
+		{Long: "sync-method", Arg: true, Set: usage.SyncMethod(&c.Sync)},
 		{Long: "clone", Set: o.setMethod(combine.Clone)},
 		{Long: "copy", Set: o.setMethod(combine.Copy)},
 		{Long: "copy-file-range", Set: o.setMethod(combine.CopyFileRange)},
@@ -43,7 +43,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		return table
 	}
 	table = append(table,
-		getopt.Option{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
+		getopt.Option{Long: "format", Short: 'F', Arg: true, Set: usage.Format("output", &c.Format, combine.Plain, combine.Tar)},
 		getopt.Option{Long: "compress", Short: 'Z', Arg: true, Set: o.compress.Set},
 		getopt.Option{Long: "no-verify", Set: usage.Flag(&c.NoVerify)},
 		getopt.Option{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
@@ -117,30 +117,6 @@ func (o *options) setMethod(m combine.Method) func(string) error {
 func (o *options) setChecksums(v string) (err error) {
 	o.combine.Checksums, err = manifest.ParseChecksumAlgorithm(v)
 	return err
-}
-
-func (o *options) setSyncMethod(v string) error {
-	switch v {
-	case "fsync":
-		o.combine.Sync = combine.Fsync
-	case "syncfs":
-		o.combine.Sync = combine.Syncfs
-	default:
-		return usage.Refuse("unrecognized sync method: %s", v)
-	}
-	return nil
-}
-
-func (o *options) setFormat(v string) error {
-	switch v {
-	case "p", "plain":
-		o.combine.Format = combine.Plain
-	case "t", "tar":
-		o.combine.Format = combine.Tar
-	default:
-		return usage.Refuse("invalid output format \"%s\", must be \"plain\" or \"tar\"", v)
-	}
-	return nil
 }
 
 func (o *options) setJobs(v string) (err error) {

@@ -4,6 +4,7 @@ package interrupt
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -71,4 +72,14 @@ func Watch(parent context.Context, abandon func()) (ctx context.Context, stop fu
 		close(done)
 		cancel(nil)
 	}
+}
+
+// In is the signal that ended what failed with err, if one did: in err, or behind it, when
+// something made of the end of ctx an error of its own. Nil if there was none.
+func In(ctx context.Context, err error) *Error {
+	var e *Error
+	if errors.As(err, &e) || errors.As(context.Cause(ctx), &e) {
+		return e
+	}
+	return nil
 }

@@ -18,13 +18,12 @@ import (
 // fail says what went wrong and returns the exit status.
 func (r *run) fail(ctx context.Context, plan *restore.Plan, err error) int {
 	text := words.Of(err)
-	var interrupted *interrupt.Error
-	ended := errors.As(err, &interrupted) || errors.As(context.Cause(ctx), &interrupted)
-	if ended {
+	interrupted := interrupt.In(ctx, err)
+	if interrupted != nil {
 		text = interrupted.Error()
 	}
 	r.p.Error(text)
-	if !ended {
+	if interrupted == nil {
 		for _, hint := range Hints(err) {
 			r.p.Hint(hint)
 		}

@@ -35,7 +35,7 @@ func (o *options) table() []getopt.Option {
 		{Long: "tablespace-mapping", Short: 'T', Arg: true, Set: o.addTablespace},
 		{Long: "no-clean", Short: 'n', Set: usage.Flag(&o.noClean)},
 		{Long: "no-sync", Short: 'N', Set: usage.Flag(&o.noSync)},
-		{Long: "sync-method", Arg: true, Set: o.setSyncMethod},
+		{Long: "sync-method", Arg: true, Set: usage.SyncMethod(&o.syncBy)},
 		{Long: "dry-run", Set: usage.Flag(&o.dryRun)},
 		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
 		{Long: "verbose", Short: 'v', Set: usage.Flag(&o.verbose)},
@@ -83,16 +83,4 @@ func (o *options) addTablespace(v string) error {
 	from, to, err := usage.ParseMapping(v)
 	o.tablespaces = append(o.tablespaces, restore.Mapping{Old: from, New: to})
 	return err
-}
-
-func (o *options) setSyncMethod(v string) error {
-	switch v {
-	case "fsync":
-		o.syncBy = restore.Fsync
-	case "syncfs":
-		o.syncBy = restore.Syncfs
-	default:
-		return usage.Refuse("unrecognized sync method: %s", v)
-	}
-	return nil
 }

@@ -26,7 +26,7 @@ func (o *options) table(dropIn bool) []getopt.Option {
 		{Long: "exit-on-error", Short: 'e', Set: usage.Flag(&v.ExitOnError)},
 		{Long: "ignore", Short: 'i', Arg: true, Set: o.addIgnored},
 		{Long: "manifest-path", Short: 'm', Arg: true, Set: o.manifest.Set},
-		{Long: "format", Short: 'F', Arg: true, Set: o.setFormat},
+		{Long: "format", Short: 'F', Arg: true, Set: usage.Format("backup", &o.verify.Format, verify.Plain, verify.Tar)},
 		{Long: "no-parse-wal", Short: 'n', Set: usage.Flag(&v.NoParseWAL)},
 		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
 		{Long: "quiet", Short: 'q', Set: usage.Flag(&o.quiet)},
@@ -74,18 +74,6 @@ func parse(args []string, dropIn bool) (*options, error) {
 
 func (o *options) addIgnored(v string) error {
 	o.verify.Ignore = append(o.verify.Ignore, v)
-	return nil
-}
-
-func (o *options) setFormat(v string) error {
-	switch v {
-	case "p", "plain":
-		o.verify.Format = verify.Plain
-	case "t", "tar":
-		o.verify.Format = verify.Tar
-	default:
-		return usage.Refuse("invalid backup format \"%s\", must be \"plain\" or \"tar\"", v)
-	}
 	return nil
 }
 
