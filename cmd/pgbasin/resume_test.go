@@ -67,6 +67,16 @@ pg_basebackup: hint: Choose another directory, or remove or empty "DIR".
 		t.Errorf("%d\n%s\nwant\n%s", got.status, told(got.stderr, dir), want)
 	}
 
+	// Whoever verifies it learns what it is.
+	got = runIn(nil, "", "pgbasin", "verify", dir)
+	want = "pgbasin: hint: backup \"DIR\" is incomplete: it has the file \"pgbasin_backup.journal\", which is gone when a backup is complete; \"pgbasin backup --resume\" goes on with it.\n"
+	if !strings.HasSuffix(told(got.stderr, dir), want) || got.status != 1 {
+		t.Errorf("%d\n%s\nwant at the end\n%s", got.status, told(got.stderr, dir), want)
+	}
+	if got = runIn(nil, "", "pg_verifybackup", dir); strings.Contains(got.stderr, "hint") || got.status != 1 {
+		t.Errorf("%d\n%s\nwant no hint", got.status, got.stderr)
+	}
+
 	// What cannot be resumed says so, and is left.
 	other := summarizing()
 	other.SystemID = 43

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/pgbasin/pgbasin/backupset"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/program"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/progress"
 	"github.com/pgbasin/pgbasin/cmd/pgbasin/internal/usage"
@@ -58,6 +59,9 @@ func (r *run) run(ctx context.Context) int {
 	status := 0
 	if err != nil || !report.OK() {
 		status = 1
+		if !r.p.DropIn {
+			r.unfinished()
+		}
 	}
 	switch {
 	case r.o.json:
@@ -66,6 +70,18 @@ func (r *run) run(ctx context.Context) int {
 		return r.p.Answer(success(report))
 	}
 	return status
+}
+
+// unfinished says of a backup that was never complete that this is what is wrong with it.
+func (r *run) unfinished() {
+	set, err := backupset.Open(r.o.verify.Path, backupset.Options{})
+	var incomplete *backupset.IncompleteError
+	switch {
+	case err == nil:
+		set.Close()
+	case errors.As(err, &incomplete):
+		r.p.Hint(incomplete.Error() + ".")
+	}
 }
 
 // problem tells what is wrong with the backup.
