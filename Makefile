@@ -67,12 +67,10 @@ fuzz-ci:
 		{ echo "$$0 $$2"; cat "$$1.$$2.log"; exit 1; }' < "$$bin/targets"; \
 	echo "$$(wc -l < "$$bin/targets") fuzz targets found nothing in $(FUZZCITIME) each"
 
-# Ratios against the installed PostgreSQL tools, both in one run; with QUICK=1
-# for about a minute.
+# Beside PostgreSQL's own tools, tar, zstd and cp, in one run; with QUICK=1 a smoke
+# run of about a minute.
 bench: build
 	go run ./e2e/bench $(if $(QUICK),-quick)
-	go run ./e2e/verify/bench $(if $(QUICK),-size 300 -files 100000 -pairs 3)
-	go run ./e2e/combine/bench $(if $(QUICK),-full 256 -changed 40 -stubs 0)
 
 cross:
 	@set -e; for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -11,42 +12,48 @@ import (
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
+// row is one comparison.
+type row struct {
+	work      string
+	reference string // what does the same work
+	rate      string // the unit of what is counted instead of the time, more being better; "" where the time counts
+	goals     goals
+	prepare   preparation
+}
+
+// goals are bounds of the ratios of pgbasin to the reference, upper ones except
+// for that of the rate; 0 is none.
+type goals struct{ wall, cpu, size, rate float64 }
+
+// preparation makes what the two sides of a row work on.
+type preparation func(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error)
+
+// contest is how the two sides of a row do its work, any number of times.
+type contest struct {
+	input  string // what there is to do
+	ours   func() (measurement, error)
+	theirs func() (measurement, error)
+	end    func() error // gives back what was made for both; may be nil
+}
+
 // result is what was measured for a row, pair by pair.
 type result struct {
 	row             *row
+	input           string
 	ours, reference []measurement
 }
 
-// contest is how the two sides of a row do its work.
-type contest struct {
-	reference string // its name
-	ours      func() (measurement, error)
-	theirs    func() (measurement, error)
-}
-
-// compare measures rows one after the other.
-func (b *bench) compare(ctx context.Context, s *pgtest.Server, rows []row) ([]result, error) {
-	results := make([]result, len(rows))
-	for i := range rows {
-		r := &rows[i]
-		results[i].row = r
-		c := contest{
-			"pg_basebackup",
-			func() (measurement, error) { return b.backup(ctx, s, b.dropIn, nil, r) },
-			func() (measurement, error) { return b.backup(ctx, s, b.reference, nil, r) },
-		}
-		err := error(nil)
-		if r.restore != nil {
-			c, err = b.restoreContest(ctx, s, r)
-		}
-		if err == nil {
-			err = b.pairs(&c, &results[i])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r.work, err)
-		}
+// compare measures a row.
+func (b *bench) compare(ctx context.Context, s *pgtest.Server, r *row) (res result, err error) {
+	c, err := r.prepare(ctx, b, s)
+	if err != nil {
+		return result{}, err
 	}
-	return results, nil
+	if c.end != nil {
+		defer func() { err = errors.Join(err, c.end()) }()
+	}
+	res = result{row: r, input: c.input}
+	return res, b.pairs(c, &res)
 }
 
 // pairs runs both sides in turns, in every other pair the reference first. The
@@ -62,6 +69,8 @@ func (b *bench) pairs(c *contest, res *result) error {
 			turns[0], turns[1] = turns[1], turns[0]
 		}
 		for _, t := range turns {
+			// What earlier runs wrote must not be written to the disk at this one's cost.
+			unix.Sync()
 			var err error
 			if *t.m, err = t.run(); err != nil {
 				return err
@@ -72,46 +81,9 @@ func (b *bench) pairs(c *contest, res *result) error {
 			name = fmt.Sprintf("pair %d of %d", pair, b.o.pairs)
 			res.ours, res.reference = append(res.ours, ours), append(res.reference, reference)
 		}
-		fmt.Fprintf(b.log, "%s, %s: pgbasin %.2f s, %s %.2f s, ratio %.2f\n",
-			res.row.work, name, ours.wall.Seconds(), c.reference, reference.wall.Seconds(), ours.wall.Seconds()/reference.wall.Seconds())
+		first := measuresOf(res.row)[0]
+		a, z := first.of(&ours), first.of(&reference)
+		fmt.Fprintf(b.log, "%s, %s: %s: pgbasin %s, %s %s, ratio %.2f\n", res.row.work, name, first.name, number(a), res.row.reference, number(z), a/z)
 	}
 	return nil
-}
-
-// peaks measures the peak memory of pgbasin by its own name, in bytes: for
-// each row the highest of several runs.
-func (b *bench) peaks(ctx context.Context, s *pgtest.Server, rows []row) ([]int64, error) {
-	peaks := make([]int64, len(rows))
-	for i := range rows {
-		for range b.o.pairs {
-			m, err := b.backup(ctx, s, b.pgbasin, []string{"backup"}, &rows[i])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", rows[i].work, err)
-			}
-			peaks[i] = max(peaks[i], m.memory)
-		}
-		fmt.Fprintf(b.log, "%s: peak memory %.1f MiB\n", rows[i].work, mebibytes(peaks[i]))
-	}
-	return peaks, nil
-}
-
-// backup takes one backup as r says; before are the program's arguments in
-// front of the options.
-func (b *bench) backup(ctx context.Context, s *pgtest.Server, program string, before []string, r *row) (measurement, error) {
-	output := "-"
-	if !r.stdout {
-		output = b.newOutput()
-	}
-	args := append(before[:len(before):len(before)], r.args...)
-	args = append(args, "-D", output, "-d", s.DSN(), "-c", "fast")
-	if !r.stdout {
-		// What earlier runs wrote must not be written to the disk at this one's cost.
-		unix.Sync()
-	}
-	m, err := measure(ctx, b.dir, program, args...)
-	if err != nil || r.stdout {
-		return m, err
-	}
-	m.size, err = empty(output)
-	return m, err
 }

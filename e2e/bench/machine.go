@@ -11,27 +11,60 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
 // describe says on what machine, and what, is measured.
-func (b *bench) describe(ctx context.Context) (string, error) {
-	var about strings.Builder
+func (b *bench) describe(ctx context.Context) ([]string, error) {
 	kernel := runtime.GOOS
 	var u unix.Utsname
 	if err := unix.Uname(&u); err == nil {
 		kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 	}
-	fmt.Fprintf(&about, "%s, %d processors, %s, backups on %s\n", processor(), runtime.NumCPU(), kernel, fileSystem(b.dir))
-	for _, program := range []string{b.pgbasin, b.reference} {
-		version, err := exec.CommandContext(ctx, program, "--version").Output()
-		if err != nil {
-			return "", fmt.Errorf("%s --version: %w", program, err)
-		}
-		about.Write(version)
+	about := []string{
+		time.Now().UTC().Format(time.DateOnly),
+		fmt.Sprintf("%s, %d processors, %s", processor(), runtime.NumCPU(), kernel),
+		memory() + ", backups on " + fileSystem(b.dir),
 	}
-	return about.String(), nil
+	for _, command := range [][]string{{b.pgbasin, "--version"}, {b.theirs.basebackup, "--version"}, {"zstd", "--version"}, {"tar", "--version"}, {"cp", "--version"}} {
+		// What macOS has does not know the option.
+		if line, err := firstLine(ctx, command); err == nil {
+			about = append(about, line)
+		} else if filepath.IsAbs(command[0]) {
+			return nil, err
+		}
+	}
+	chained, err := pgtest.Installation(chainMajor)
+	if err != nil {
+		return nil, err
+	}
+	return append(about, "chains of backups of PostgreSQL "+chained.Version), nil
+}
+
+// firstLine is that of what a command prints.
+func firstLine(ctx context.Context, command []string) (string, error) {
+	out, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", command, err)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return strings.Trim(line, "* "), nil
+}
+
+// memory says how much the machine has.
+func memory() string {
+	info, _ := os.ReadFile("/proc/meminfo")
+	for line := range strings.Lines(string(info)) {
+		var kB int64
+		if _, err := fmt.Sscanf(line, "MemTotal: %d kB", &kB); err == nil {
+			return fmt.Sprintf("%.0f GiB of memory", float64(kB)/(1<<20))
+		}
+	}
+	return "an unknown size of memory"
 }
 
 // processor is the name of the first processor's model.

@@ -1,9 +1,8 @@
 //go:build linux || darwin
 
-// Bench compares pgbasin with the installed pg_basebackup: both take the same
-// backups of the same server in turns, and the medians and ratios are printed
-// beside the goals. A missed goal is marked. It is no failure, because it may
-// say more about what else the machine did than about the program.
+// Bench compares pgbasin with the programs that it replaces, and with tar, zstd
+// and cp, on servers that it makes and fills with always the same data. What it
+// prints is a Markdown document, which says on what machine the figures were had.
 package main
 
 import (
@@ -11,30 +10,29 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
-
-	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
-const (
-	// major is the version of the server and of the reference.
-	major = 15
-	// mb is what sizes are given in on the command line.
-	mb = 1 << 20
-)
+// mb is what sizes are given in on the command line.
+const mb = 1 << 20
 
 // options say what is measured, and where.
 type options struct {
 	pgbasin string         // the program
 	dir     string         // where the backups go
-	size    int64          // of the database, in bytes
-	small   int64          // of the one that peak memory is compared with
+	output  string         // where the document goes beside standard output; "" is nowhere
+	size    int64          // of the databases, in bytes
+	small   int64          // of those that peak memory is measured with first
+	top     int64          // of those that peak memory is compared with
+	files   int            // of the server with many files
 	pairs   int            // runs of each program in each row
+	seconds int            // of a run of pgbench
 	rows    *regexp.Regexp // of the names of rows
+	quick   bool
 }
 
 func main() {
@@ -54,99 +52,75 @@ func main() {
 }
 
 func parse(args []string) (*options, error) {
+	o := &options{size: 2048, small: 100 * mb, files: 100000, pairs: 5, seconds: 10}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	quick := f.Bool("quick", false, "a smaller database and fewer runs")
-	size := f.Int64("size", 0, "size of the database in `MB` (default 2048, with -quick 300)")
-	pairs := f.Int("pairs", 0, "how often each program runs in each row (default 5, with -quick 3)")
+	f.BoolVar(&o.quick, "quick", false, "a smoke run: small data and few, short runs, unless other options say so")
+	f.Int64Var(&o.size, "size", o.size, "size of the databases in `MB`; with -quick 64")
+	f.IntVar(&o.files, "files", o.files, "files of the server with many small ones; with -quick 2000")
+	f.IntVar(&o.pairs, "pairs", o.pairs, "how often each program runs in each row, after one run that does not count; with -quick 2")
+	f.IntVar(&o.seconds, "seconds", o.seconds, "length of a run of pgbench; with -quick 2")
+	large := f.Bool("large", false, "measure peak memory with 10 GB instead of -size, too")
 	rows := f.String("rows", "", "measure the rows whose names match a regular `expression`")
-	dir := f.String("dir", os.TempDir(), "where to make the directory for the backups")
-	pgbasin := f.String("pgbasin", "bin/pgbasin", "the program to measure")
+	f.StringVar(&o.dir, "dir", os.TempDir(), "where to make the directory for the backups")
+	f.StringVar(&o.pgbasin, "pgbasin", "bin/pgbasin", "the program to measure")
+	f.StringVar(&o.output, "o", "", "write the document to a `file`, too")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
-	if *size < 0 || *pairs < 0 {
-		return nil, errors.New("-size and -pairs must not be negative")
+	if o.quick {
+		o.hurry(f)
 	}
-	if *size == 0 {
-		*size = 2048
-		if *quick {
-			*size = 300
-		}
+	if o.size < 1 || o.files < 1 || o.pairs < 1 || o.seconds < 1 {
+		return nil, errors.New("-size, -files, -pairs and -seconds must be above 0")
 	}
-	if *pairs == 0 {
-		*pairs = 5
-		if *quick {
-			*pairs = 3
-		}
+	o.size *= mb
+	o.small = min(o.small, o.size)
+	o.top = o.size
+	if *large {
+		o.top = 10 << 30
 	}
-	match, err := regexp.Compile(*rows)
-	if err != nil {
+	var err error
+	if o.rows, err = regexp.Compile(*rows); err != nil {
 		return nil, fmt.Errorf("-rows: %w", err)
 	}
-	return &options{pgbasin: *pgbasin, dir: *dir, size: *size * mb, small: 100 * mb, pairs: *pairs, rows: match}, nil
+	return o, nil
 }
 
-// run measures and prints the results to out. What goes on meanwhile is
-// printed to log.
-func run(ctx context.Context, o *options, out, log io.Writer) (err error) {
-	sizes, peaks := [2]int64{o.small, o.size}, [2][]int64{}
-	compared, watched := o.choose(rows), o.choose(peakRows)
-	if len(compared)+len(watched) == 0 {
-		return fmt.Errorf("no row has a name that matches %s", o.rows)
-	}
-	b, err := newBench(o, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.close()) }()
-
-	about, err := b.describe(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(out, about)
-
-	if len(watched) > 0 {
-		err := b.withServer(ctx, o.small, func(s *pgtest.Server) (err error) {
-			peaks[0], err = b.peaks(ctx, s, watched)
-			return err
-		})
-		if err != nil {
-			return err
+// hurry sets what was not given on the command line so that all takes a minute.
+func (o *options) hurry(f *flag.FlagSet) {
+	given := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for _, quick := range []struct {
+		name string
+		set  func()
+	}{
+		{"size", func() { o.size = 64 }},
+		{"files", func() { o.files = 2000 }},
+		{"pairs", func() { o.pairs = 2 }},
+		{"seconds", func() { o.seconds = 2 }},
+	} {
+		if !given[quick.name] {
+			quick.set()
 		}
 	}
-	var results []result
-	err = b.withServer(ctx, o.size, func(s *pgtest.Server) (err error) {
-		if peaks[1], err = b.peaks(ctx, s, watched); err != nil {
-			return err
-		}
-		results, err = b.compare(ctx, s, compared)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(compared) > 0 {
-		fmt.Fprintf(out, "\ndatabase of %d MB, %d runs of each program, medians\n\n", o.size/mb, o.pairs)
-		err = printResults(out, results)
-	}
-	if len(watched) > 0 && err == nil {
-		fmt.Fprintln(out)
-		err = printPeaks(out, watched, sizes, peaks)
-	}
-	return err
+	o.small = min(o.small, 16*mb)
 }
 
-// choose returns those of the rows that are to be measured.
-func (o *options) choose(all []row) []row {
-	var chosen []row
-	for _, r := range all {
-		if o.rows.MatchString(r.work) {
-			chosen = append(chosen, r)
-		}
+// command is a command line that measures the same, without the places of this
+// machine.
+func (o *options) command() string {
+	c := fmt.Sprintf("go run ./e2e/bench -size %d -files %d -pairs %d -seconds %d", o.size/mb, o.files, o.pairs, o.seconds)
+	if o.quick {
+		c = strings.Replace(c, " -size", " -quick -size", 1)
 	}
-	return chosen
+	if o.top != o.size {
+		c += " -large"
+	}
+	if o.rows.String() != "" {
+		c += fmt.Sprintf(" -rows '%s'", o.rows)
+	}
+	return c
 }

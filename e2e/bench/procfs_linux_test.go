@@ -12,7 +12,8 @@ func TestPeakMemoryIsTheProgramsOwn(t *testing.T) {
 	for i := 0; i < len(ballast); i += 4096 {
 		ballast[i] = 1
 	}
-	m, err := measure(t.Context(), t.TempDir(), "/bin/sleep", "0.2")
+	b := &bench{dir: t.TempDir()}
+	m, err := b.measure(t.Context(), "/bin/sleep", "0.2")
 	if err != nil {
 		t.Fatal(err)
 	}

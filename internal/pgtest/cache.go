@@ -83,7 +83,7 @@ func template(in *Install, o owner, args []string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	spread(store)
+	Spread(store)
 	work, err := os.MkdirTemp(store, "initdb-")
 	if err != nil {
 		return "", err

@@ -18,7 +18,7 @@ const (
 var sweepOnce sync.Once
 
 // newServerDir makes the directory for a server and locks a file in it for as long as this process needs it. Large trees in it
-// should have names of their own; see unique and spread.
+// should have names of their own; see unique and Spread.
 func newServerDir(o owner) (string, *os.File, error) {
 	base, err := socketBase(o)
 	if err != nil {
@@ -46,7 +46,7 @@ func newServerDir(o owner) (string, *os.File, error) {
 		os.RemoveAll(dir)
 		return "", nil, err
 	}
-	spread(dir)
+	Spread(dir)
 	return dir, f, nil
 }
 

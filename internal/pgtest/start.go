@@ -52,7 +52,7 @@ func begin(t testing.TB, cfg Config, opts []Option) *Server {
 }
 
 // TempDir is like testing.TB's method of that name, for data directories: the server's user can reach what is in it, and what
-// a test that is killed leaves behind is removed by a later run. Copies and restores below it are quicker on ext4; see spread.
+// a test that is killed leaves behind is removed by a later run. Copies and restores below it are quicker on ext4; see Spread.
 func TempDir(t testing.TB) string {
 	t.Helper()
 	o, err := serverOwner()

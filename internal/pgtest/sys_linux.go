@@ -65,11 +65,11 @@ func removeSharedMemory(id int) {
 // topDir is FS_TOPDIR_FL of linux/fs.h, what chattr calls T.
 const topDir = 0x00020000
 
-// spread asks ext4 to put new directories in dir, and what comes into them, in parts of the disk that depend on their names,
+// Spread asks ext4 to put new directories in dir, and what comes into them, in parts of the disk that depend on their names,
 // which should be new ones. Without it, they go where the files of servers that were removed a moment ago have been, and ext4,
 // which does not use the inode of a file removed in the last seconds, looks at each of those for every new file: a copy of
 // a thousand files takes seconds. Other file systems refuse, and need no help.
-func spread(dir string) {
+func Spread(dir string) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return

@@ -27,4 +27,5 @@ func ended(int) bool { return true }
 
 func removeSharedMemory(int) {}
 
-func spread(string) {}
+// Spread does nothing here.
+func Spread(string) {}
