@@ -43,7 +43,8 @@ func commitsOf(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error
 	}
 	run := func(program string) func() (measurement, error) {
 		return func() (m measurement, err error) {
-			p, err := b.receive(ctx, s, program, b.newOutput(), "--synchronous")
+			dir := b.newOutput()
+			p, err := b.receive(ctx, s, program, dir, "--synchronous")
 			if err != nil {
 				return m, err
 			}
@@ -61,8 +62,11 @@ func commitsOf(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error
 			if stopErr := p.cmd.Process.Signal(syscall.SIGINT); !errors.Is(stopErr, os.ErrProcessDone) {
 				err = errors.Join(err, stopErr)
 			}
-			err = errors.Join(err, <-ended)
+			if err = errors.Join(err, <-ended); err != nil {
+				return m, err
+			}
 			m.rate = rate
+			_, err = empty(dir) // its size depends on the rate
 			return m, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
@@ -24,7 +25,7 @@ type stage struct {
 var stages = []stage{
 	{
 		name: "a database", launch: (*bench).launchDatabase, limits: true,
-		rows: append(append(append([]row(nil), backupRows...), restoreRows...), verifyRow), peaks: databasePeaks,
+		rows: slices.Concat(backupRows, restoreRows, []row{verifyRow}), peaks: databasePeaks,
 	},
 	{name: "a chain of backups", launch: (*bench).launchChain, rows: []row{combineRow}, peaks: chainPeaks},
 	{name: "WAL", launch: (*bench).launchWAL, rows: []row{commitRow, bulkRow}},

@@ -123,7 +123,7 @@ func (b *Backup) tablespaceMap() []byte {
 	return pgdata.FormatTablespaceMap(links)
 }
 
-// must stops a test or benchmark that cannot make its files.
+// must stops a test that cannot make its files.
 func must(err error) {
 	if err != nil {
 		panic(err)

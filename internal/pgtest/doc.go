@@ -1,4 +1,4 @@
-// Package pgtest gives tests, the demo and the benchmarks real PostgreSQL servers, made for one run and removed after it.
+// Package pgtest gives tests, the demo and the benchmark real PostgreSQL servers, made for one run and removed after it.
 //
 // A test needs two lines:
 //
