@@ -5,26 +5,31 @@ package main
 import (
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgbasin/pgbasin/e2e/harness"
 )
+
+// program is pgbasin.
+var program string
+
+func TestMain(m *testing.M) {
+	os.Exit(harness.Main(m, false, func(dir string) error {
+		program = filepath.Join(dir, "pgbasin")
+		return nil
+	}))
+}
 
 func TestBenchMeasuresEveryRowAndLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	pgbasin := filepath.Join(t.TempDir(), "pgbasin")
-	build := exec.Command("go", "build", "-o", pgbasin, "github.com/pgbasin/pgbasin/cmd/pgbasin")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	o := &options{
-		pgbasin: pgbasin, dir: dir, output: filepath.Join(t.TempDir(), "document"),
-		size: 4 * mb, small: 2 * mb, top: 5 * mb, files: 30, pairs: 1, seconds: 1, rows: regexp.MustCompile(""),
+		pgbasin: program, dir: dir, output: filepath.Join(t.TempDir(), "document"),
+		size: 4 * mb, small: 2 * mb, top: 4 * mb, files: 30, pairs: 1, seconds: 1, rows: regexp.MustCompile(""),
 	}
 	var out, log strings.Builder
 	if err := run(t.Context(), o, &out, &log); err != nil {
@@ -54,6 +59,23 @@ func TestBenchMeasuresEveryRowAndLeavesNothing(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestPeakMemoryIsMeasuredWithTheLargeDatabase(t *testing.T) {
+	o := &options{
+		pgbasin: program, dir: t.TempDir(),
+		size: 3 * mb, small: 2 * mb, top: 4 * mb, files: 30, pairs: 1, seconds: 1, rows: regexp.MustCompile("peak memory, backup -Ft"),
+	}
+	var out, log strings.Builder
+	if err := run(t.Context(), o, &out, &log); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	if !regexp.MustCompile(`(?m)^\| peak memory, MiB +\| 2 MiB \| 4 MiB \| goal +\|$`).MatchString(out.String()) {
+		t.Errorf("got\n%s", out.String())
+	}
+	if n := strings.Count(log.String(), "making the server"); n != 2 {
+		t.Errorf("%d servers for two sizes", n)
 	}
 }
 

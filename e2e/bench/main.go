@@ -58,7 +58,7 @@ func parse(args []string) (*options, error) {
 	f.Int64Var(&o.size, "size", o.size, "size of the databases in `MB`; with -quick 64")
 	f.IntVar(&o.files, "files", o.files, "files of the server with many small ones; with -quick 2000")
 	f.IntVar(&o.pairs, "pairs", o.pairs, "how often each program runs in each row, after one run that does not count; with -quick 2")
-	f.IntVar(&o.seconds, "seconds", o.seconds, "length of a run of pgbench; with -quick 2")
+	f.IntVar(&o.seconds, "seconds", o.seconds, "length of a run of pgbench; with -quick 1")
 	large := f.Bool("large", false, "measure peak memory with 10 GB instead of -size, too")
 	rows := f.String("rows", "", "measure the rows whose names match a regular `expression`")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "where to make the directory for the backups")
@@ -100,7 +100,7 @@ func (o *options) hurry(f *flag.FlagSet) {
 		{"size", func() { o.size = 64 }},
 		{"files", func() { o.files = 2000 }},
 		{"pairs", func() { o.pairs = 2 }},
-		{"seconds", func() { o.seconds = 2 }},
+		{"seconds", func() { o.seconds = 1 }},
 	} {
 		if !given[quick.name] {
 			quick.set()

@@ -67,34 +67,49 @@ func (b *bench) stage(ctx context.Context, st *stage, doc *document) error {
 	for i := range peaks {
 		peaks[i].row = &st.peaks[i]
 	}
+	memory := func(s *pgtest.Server) error { return b.peaks(ctx, s, peaks) }
 	if len(peaks) > 0 {
-		if err := b.withServer(ctx, st, b.o.small, func(s *pgtest.Server) error { return b.peaks(ctx, s, peaks) }); err != nil {
+		if err := b.withServer(ctx, st, b.o.small, memory); err != nil {
 			return err
 		}
 	}
-	err := b.withServer(ctx, st, b.o.size, func(s *pgtest.Server) (err error) {
-		for i := range st.rows {
-			res, err := b.compare(ctx, s, &st.rows[i])
-			if err != nil {
-				return fmt.Errorf("%s: %w", st.rows[i].work, err)
+	if len(st.rows) > 0 || st.limits || b.o.top == b.o.size {
+		err := b.withServer(ctx, st, b.o.size, func(s *pgtest.Server) error {
+			if err := b.rows(ctx, s, st, doc); err != nil || b.o.top != b.o.size {
+				return err
 			}
-			doc.results = append(doc.results, res)
+			return memory(s)
+		})
+		if err != nil {
+			return err
 		}
-		if st.limits {
-			if doc.limits, err = b.limits(ctx, s); err != nil {
-				return fmt.Errorf("limits: %w", err)
-			}
+	}
+	if len(peaks) > 0 && b.o.top != b.o.size {
+		if err := b.withServer(ctx, st, b.o.top, memory); err != nil {
+			return err
 		}
-		if b.o.top == b.o.size {
-			return b.peaks(ctx, s, peaks)
-		}
-		return nil
-	})
-	if err == nil && len(peaks) > 0 && b.o.top != b.o.size {
-		err = b.withServer(ctx, st, b.o.top, func(s *pgtest.Server) error { return b.peaks(ctx, s, peaks) })
 	}
 	doc.peaks = append(doc.peaks, peaks...)
-	return err
+	return nil
+}
+
+// rows measures a stage's rows and its limits.
+func (b *bench) rows(ctx context.Context, s *pgtest.Server, st *stage, doc *document) error {
+	for i := range st.rows {
+		res, err := b.compare(ctx, s, &st.rows[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", st.rows[i].work, err)
+		}
+		doc.results = append(doc.results, res)
+	}
+	if !st.limits {
+		return nil
+	}
+	var err error
+	if doc.limits, err = b.limits(ctx, s); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	return nil
 }
 
 // withServer calls f with a stage's server.
