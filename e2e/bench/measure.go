@@ -113,21 +113,28 @@ func (m measurement) then(next measurement) measurement {
 	return m
 }
 
-// peakMemory is the highest resident set of a process that has ended, in bytes.
+// peakMemory is the highest resident set of a process that has ended, in bytes;
+// seen is the highest that was seen while it ran.
+func peakMemory(state *os.ProcessState, seen int64) int64 {
+	accounted := int64(state.SysUsage().(*syscall.Rusage).Maxrss)
+	if runtime.GOOS == "linux" {
+		accounted <<= 10 // in kB there
+	}
+	return likelierPeak(accounted, seen, harness.ResidentPeak(os.Getpid()))
+}
+
+// likelierPeak chooses between two figures of a process.
 //
 // What Linux accounts to a process includes what it was before it executed the
-// program: this program's own memory. Where it is not above that, what was seen
-// while the process ran is nearer to the truth.
-func peakMemory(state *os.ProcessState, seen int64) int64 {
-	usage := state.SysUsage().(*syscall.Rusage)
-	peak := int64(usage.Maxrss)
-	if runtime.GOOS == "linux" {
-		peak <<= 10 // in kB there
-	}
-	if seen > 0 && peak <= harness.ResidentPeak(os.Getpid()) {
+// program: this program's own memory. Where it is not clearly above that, what was
+// seen while the process ran is nearer to the truth. Clearly, because what Linux
+// says of this program at different times is inexact: each processor counts for
+// itself.
+func likelierPeak(accounted, seen, own int64) int64 {
+	if seen > 0 && accounted <= own+own/4 {
 		return seen
 	}
-	return peak
+	return accounted
 }
 
 // peakInterval is how often a watched process is looked at.

@@ -37,3 +37,16 @@ func TestWhatFollowsIsAddedExceptForMemory(t *testing.T) {
 		t.Errorf("got %+v, want %+v", m, want)
 	}
 }
+
+func TestPeakIsNotThisProgramsOwn(t *testing.T) {
+	for _, test := range []struct{ accounted, seen, own, want int64 }{
+		{accounted: 80, seen: 70, own: 20, want: 80}, // the peak was between two looks
+		{accounted: 1000, seen: 16, own: 1000, want: 16},
+		{accounted: 1010, seen: 16, own: 1000, want: 16}, // both inexact
+		{accounted: 80, seen: 0, own: 100, want: 80},     // nothing is to be seen here
+	} {
+		if got := likelierPeak(test.accounted, test.seen, test.own); got != test.want {
+			t.Errorf("%+v: got %d", test, got)
+		}
+	}
+}
