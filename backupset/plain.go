@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/pgdata"
 	"github.com/pgbasin/pgbasin/tarstream"
 )
@@ -105,7 +106,7 @@ func openRegularAt(root *os.Root, name, path string) (*os.File, fs.FileInfo, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("could not open file %q: %w", path, err)
 	}
-	f, err := root.Open(filepath.FromSlash(name))
+	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|durable.NoWait, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("could not open file %q: %w", path, err)
 	}

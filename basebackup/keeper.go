@@ -79,6 +79,7 @@ func (k *keeper) prepare(s *site) error {
 		return err
 	}
 	k.s = s
+	k.directory.unsynced = true
 	return k.clean()
 }
 

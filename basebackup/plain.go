@@ -54,6 +54,9 @@ type plain struct {
 	spaces []replproto.Tablespace
 	// held are the directories of tablespaces that were taken by an earlier attempt.
 	held map[string]bool
+	// unsynced says that there are files of an earlier attempt, which nobody may
+	// have synced, or which were changed in place.
+	unsynced bool
 	// beforeCommit is called when everything is durable, before anything gets its
 	// final name. It may be nil.
 	beforeCommit func() error
@@ -166,7 +169,7 @@ func (d *plain) archive(a *replproto.Archive) (stream, error) { return d.openArc
 func (d *plain) openArchive(a *replproto.Archive, tune func(*tarstream.ExtractOptions)) (stream, error) {
 	o := tarstream.ExtractOptions{
 		Dir: d.o.Path, DirMode: d.s.dirMode, FileMode: d.s.fileMode,
-		Writeback: d.o.Sync != durable.NoSync, Open: d.dirs.Open,
+		Writeback: d.o.Sync != durable.NoSync, Sync: d.o.Sync == durable.Fsync, Open: d.dirs.Open,
 	}
 	data := a.Tablespace.OID == 0
 	switch location := a.Tablespace.Location; {
@@ -257,7 +260,7 @@ func (d *plain) commit(complete bool) error {
 	if d.o.Sync != durable.NoSync {
 		d.s.observer.info("syncing data to disk ...")
 	}
-	if err := d.dirs.Sync(d.o.Sync); err != nil {
+	if err := d.sync(); err != nil {
 		return err
 	}
 	if d.beforeCommit != nil {
@@ -270,6 +273,29 @@ func (d *plain) commit(complete bool) error {
 		return err
 	}
 	return commitManifest(d.root(), d.o.Sync, d.s.observer)
+}
+
+// sync makes everything that is there durable.
+func (d *plain) sync() error {
+	if d.o.Sync != durable.Fsync || d.unsynced {
+		return d.dirs.Sync(d.o.Sync)
+	}
+	// What came in archives was synced then. Streamed WAL was not.
+	wal, err := d.openWALDir()
+	if err != nil {
+		return fmt.Errorf("could not open the directory of WAL: %w", err)
+	}
+	if err := errors.Join(durable.SyncTree(wal, d.o.Sync), wal.Close()); err != nil {
+		return err
+	}
+	return d.dirs.SyncDirs()
+}
+
+func (d *plain) openWALDir() (*os.Root, error) {
+	if d.o.WALDir != "" {
+		return d.dirs.Open(d.o.WALDir)
+	}
+	return d.dirs.Open(filepath.Join(d.o.Path, d.s.walDirectory))
 }
 
 func (d *plain) abort() { abandon(&d.dirs, d.o.NoClean, d.s) }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
 // ExtractOptions say where and how an Extractor makes files.
@@ -236,7 +238,7 @@ func (e *Extractor) createFile(h *Header) error {
 	if _, ok := e.opt.Mounts[h.Name]; ok {
 		return fileError(cannot, e.path(h.Name), fs.ErrExist)
 	}
-	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, e.opt.FileMode)
+	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL|durable.NoWait, e.opt.FileMode)
 	if err != nil {
 		return fileError(cannot, e.path(h.Name), err)
 	}

@@ -13,7 +13,7 @@ import (
 // Create makes a new file below root, with exactly this mode, whatever the umask
 // is.
 func Create(root *os.Root, name string, mode fs.FileMode) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|NoWait, mode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file %q: %w", filepath.Join(root.Name(), name), err)
 	}
@@ -87,7 +87,7 @@ func OpenWrite(root *os.Root, name string) (*os.File, error) {
 	if !named.Mode().IsRegular() {
 		return nil, &NotRegularError{path, named.Mode()}
 	}
-	f, err := root.OpenFile(name, os.O_WRONLY|dontWait, 0)
+	f, err := root.OpenFile(name, os.O_WRONLY|NoWait, 0)
 	if err != nil {
 		return nil, fmt.Errorf("could not open file %q: %w", path, err)
 	}
@@ -111,7 +111,7 @@ func OpenRead(path string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &NotRegularError{path, info.Mode()}
 	}
-	return os.OpenFile(path, os.O_RDONLY|dontWait, 0)
+	return os.OpenFile(path, os.O_RDONLY|NoWait, 0)
 }
 
 // OpenRoot is os.OpenRoot, with the system's own error for what is no directory.

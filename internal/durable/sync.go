@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -81,7 +82,7 @@ func startTreeWriteback(root *os.Root) error {
 		if !e.Type().IsRegular() {
 			return nil
 		}
-		f, err := dir.Open(e.Name())
+		f, err := dir.OpenFile(e.Name(), os.O_RDONLY|NoWait, 0)
 		if err != nil {
 			return fmt.Errorf("could not open file %q: %w", filepath.Join(dir.Name(), e.Name()), err)
 		}
@@ -97,26 +98,36 @@ func walk(root *os.Root, visit func(dir *os.Root, e fs.DirEntry) error) error {
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", root.Name(), err)
 	}
-	entries, err := d.ReadDir(-1)
-	if err := errors.Join(err, d.Close()); err != nil {
-		return fmt.Errorf("could not read directory %q: %w", root.Name(), err)
-	}
-	for _, e := range entries {
-		if err := visit(root, e); err != nil {
-			return err
+	defer d.Close()
+	for {
+		entries, err := d.ReadDir(atOnce)
+		for _, e := range entries {
+			if err := visitEntry(root, e, visit); err != nil {
+				return err
+			}
 		}
-		if !e.IsDir() {
-			continue
+		if err == io.EOF {
+			return nil
 		}
-		below, err := root.OpenRoot(e.Name())
 		if err != nil {
-			return fmt.Errorf("could not open directory %q: %w", filepath.Join(root.Name(), e.Name()), err)
-		}
-		if err := errors.Join(walk(below, visit), below.Close()); err != nil {
-			return err
+			return fmt.Errorf("could not read directory %q: %w", root.Name(), err)
 		}
 	}
-	return nil
+}
+
+// atOnce is how many entries of a directory are in memory: a database can have
+// very many files.
+const atOnce = 1000
+
+func visitEntry(root *os.Root, e fs.DirEntry, visit func(dir *os.Root, e fs.DirEntry) error) error {
+	if err := visit(root, e); err != nil || !e.IsDir() {
+		return err
+	}
+	below, err := root.OpenRoot(e.Name())
+	if err != nil {
+		return fmt.Errorf("could not open directory %q: %w", filepath.Join(root.Name(), e.Name()), err)
+	}
+	return errors.Join(walk(below, visit), below.Close())
 }
 
 // SyncFile makes the contents of the file at path durable.
@@ -141,9 +152,9 @@ func SyncFileIn(root *os.Root, name string) error {
 }
 
 func openToSync(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	f, err := root.OpenFile(name, os.O_RDWR|NoWait, 0)
 	if errors.Is(err, fs.ErrPermission) {
-		f, err = root.Open(name)
+		f, err = root.OpenFile(name, os.O_RDONLY|NoWait, 0)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(root.Name(), name), err)

@@ -8,8 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dontWait keeps the opening of a pipe from waiting for who reads it.
-const dontWait = unix.O_NONBLOCK
+// NoWait is a flag for opening files. It keeps the opening of a pipe from waiting
+// for who reads it, and means nothing for regular files; but with it package os
+// takes the file as it is, which otherwise costs four system calls for each.
+const NoWait = unix.O_NONBLOCK
 
 // unsupportedForDirectories tells the answers of file systems that cannot sync
 // a directory from failures; the server's fsync_fname takes the same two for

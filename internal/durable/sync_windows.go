@@ -1,5 +1,6 @@
 package durable
 
-const dontWait = 0
+// NoWait is a flag for opening files that means nothing here.
+const NoWait = 0
 
 func unsupportedForDirectories(error) bool { return false }
