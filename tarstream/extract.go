@@ -7,9 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
@@ -52,10 +49,6 @@ type ExtractOptions struct {
 	Sync bool
 }
 
-// syncers is how many files are synced at the same time. Most of an fsync is
-// waiting for the device, and file systems commit concurrent ones together.
-const syncers = 8
-
 // Extractor is a Visitor that makes files below a directory. Nothing is made
 // outside of it and of the Mounts, whatever the archive holds: names are
 // checked, symbolic links in the way of a member are an error rather than
@@ -74,8 +67,7 @@ type Extractor struct {
 	name   string
 	toCome int64 // bytes of the member that Content did not bring yet
 	out    fileWriter
-	syncs  errgroup.Group
-	failed atomic.Bool // one of syncs
+	syncs  *syncer
 }
 
 // NewExtractor opens opt.Dir. Close releases it.
@@ -86,9 +78,8 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 	if opt.FileMode &= fs.ModePerm; opt.FileMode == 0 {
 		opt.FileMode = 0o600
 	}
-	e := &Extractor{opt: opt, dirs: dirCache{openRoot: os.OpenRoot}}
+	e := &Extractor{opt: opt, syncs: newSyncer(), dirs: dirCache{openRoot: os.OpenRoot}}
 	e.out.writeback = opt.Writeback
-	e.syncs.SetLimit(syncers)
 	if opt.Open != nil {
 		e.dirs.openRoot = opt.Open
 	}
@@ -113,7 +104,7 @@ func (e *Extractor) Close() error {
 			err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
 		}
 	}
-	if syncErr := e.syncs.Wait(); err == nil {
+	if syncErr := e.syncs.wait(); err == nil {
 		err = syncErr
 	}
 	e.dirs.close()
@@ -178,22 +169,9 @@ func (e *Extractor) EndMember() error {
 
 // sync hands the file over to be synced and closed.
 func (e *Extractor) sync() {
-	f, path := e.file, e.path(e.name)
+	f := e.file
 	e.file = nil
-	e.syncs.Go(func() error {
-		err := f.Sync()
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-		if err != nil {
-			e.failed.Store(true)
-			return fileError("could not fsync file", path, err)
-		}
-		return nil
-	})
-	if e.failed.Load() {
-		e.err = e.syncs.Wait()
-	}
+	e.err = e.syncs.add(f, e.path(e.name), e.out.written)
 }
 
 func (e *Extractor) path(name string) string { return e.opt.Dir + "/" + name }
