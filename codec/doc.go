@@ -3,7 +3,7 @@
 //
 // What it writes any tool for the format reads: gzip is one member, LZ4 one frame with a checksum of the content, Zstandard a sequence of
 // frames with a checksum each. The bytes written depend on the input, the Spec's level and the calls of Flush, not on the number of
-// workers or on how the input was split into writes.
+// workers or on how the input was split into writes. The member of gzip is in sections, which only a Reader knows of (sections.go).
 //
 // # Memory
 //
@@ -11,15 +11,18 @@
 // after that. In MiB:
 //
 //	                      1 worker   2 workers   each further
-//	gzip                         7          10              3
+//	gzip                        10          14              4
 //	lz4                          6           8              2
 //	zstd up to level 5           6          11              5
 //	zstd 6 to 9                  9          16              7
 //	zstd from 10 on             39          76             37
 //	zstd, long, level 3         59          86             27
 //
-// A Reader holds 1 MiB and what the format asks for: nothing more for gzip, twice the block size for LZ4 (at most 4 MiB, and 8 MiB in the legacy
-// format). For Zstandard, frames that say that their content has up to 1 MiB, as a Writer's have, are decompressed on all processors, 8 at most:
+// A Reader holds 1 MiB and what the format asks for: nothing more for gzip that was written by others, twice the block size for LZ4 (at most 4 MiB,
+// and 8 MiB in the legacy format). A Writer's gzip is decompressed on all processors, 8 at most: that takes about 2 MiB for each and for two
+// more, 3 MiB if there is nothing to compress, 4 MiB if the stream is made to take it. On one processor it is like any other gzip.
+//
+// For Zstandard, frames that say that their content has up to 1 MiB, as a Writer's have, are decompressed on all processors, 8 at most:
 // that takes about 1 MiB for each and for two more, 3 MiB if the frames are made to take it. A larger frame takes its window, which is refused if
-// it is larger than 128 MiB, and is decompressed by one processor, as are gzip and LZ4.
+// it is larger than 128 MiB, and is decompressed by one processor, as are other gzip and LZ4.
 package codec

@@ -3,7 +3,6 @@ package codec
 // format is what a Writer has to know about one compressed format.
 type format struct {
 	blockSize int                          // bytes of input in every block but the last and those that Flush ends
-	window    int                          // bytes of input before a block that its encoder may refer to
 	encoder   func() (blockEncoder, error) // called once for each worker
 	header    []byte
 	// hold is how many bytes at the end of each compressed block are held back until there is more to write. A format without a trailer
@@ -13,8 +12,7 @@ type format struct {
 	trailer func(sum checksum, size int64) []byte
 }
 
-// blockEncoder compresses blocks which refer to the window before them and to nothing else, so that several encoders can work on
-// one stream.
+// blockEncoder compresses blocks which refer to nothing before them, so that several encoders can work on one stream.
 type blockEncoder interface {
 	// encode appends the compressed form of b's data to dst.
 	encode(dst []byte, b *block) ([]byte, error)
@@ -27,18 +25,16 @@ type checksum interface {
 
 // block is a piece of the input on its way through a Writer. Blocks are reused.
 type block struct {
-	buf   []byte // the window, then the data
-	start int    // of the data in buf
-	first bool   // of the stream
-	last  bool   // of the stream; may be empty
-	flush bool   // nothing of it is held back; may be empty
+	buf   []byte
+	first bool // of the stream
+	last  bool // of the stream; may be empty
+	flush bool // nothing of it is held back; may be empty
 	out   []byte
 	err   error
 	done  chan struct{} // receives when out and err are set
 }
 
-func (b *block) window() []byte { return b.buf[:b.start] }
-func (b *block) data() []byte   { return b.buf[b.start:] }
+func (b *block) data() []byte { return b.buf }
 
 // appender is an io.Writer for encoders that want one.
 type appender []byte

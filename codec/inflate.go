@@ -17,7 +17,10 @@ const (
 	bitSlack = 16
 )
 
-var errInflate = errors.New("invalid deflate data")
+var (
+	errInflate = errors.New("invalid deflate data")
+	errPartEnd = errors.New("the part ends between two blocks")
+)
 
 // inflater decompresses deflate streams (RFC 1951) from memory to memory. Compared with packages whose input are single bytes and whose
 // output is a window, it needs about half of the time.
@@ -25,6 +28,7 @@ var errInflate = errors.New("invalid deflate data")
 // Input and bit buffer serve what surrounds the streams as well: readByte and its like.
 type inflater struct {
 	r    io.Reader
+	err  error  // of r, which is not read after it
 	in   []byte // end bytes are there, and bitSlack zeroes if eof
 	pos  int    // of the next byte for the bit buffer
 	end  int
@@ -34,6 +38,7 @@ type inflater struct {
 
 	state  inflateState
 	final  bool // the current block is the last one
+	part   bool // the input may end between two blocks, at a byte boundary: with errPartEnd
 	stored int  // bytes to come of a stored block
 
 	lit     [litTableSize]uint32
@@ -64,7 +69,7 @@ func (f *inflater) more(n int) error {
 			f.end = copy(f.in, f.in[keep:f.end])
 			f.pos -= keep
 		}
-		m, err := f.r.Read(f.in[f.end : len(f.in)-bitSlack])
+		m, err := f.read(f.in[f.end : len(f.in)-bitSlack])
 		f.end += m
 		if err == io.EOF {
 			f.eof = true
@@ -74,6 +79,23 @@ func (f *inflater) more(n int) error {
 		}
 	}
 	return nil
+}
+
+func (f *inflater) read(p []byte) (n int, err error) {
+	if f.err == nil {
+		n, f.err = f.r.Read(p)
+	}
+	return n, f.err
+}
+
+// Read reads input as it is, outside of a stream.
+func (f *inflater) Read(p []byte) (int, error) {
+	if f.pos < f.end {
+		n := copy(p, f.in[f.pos:f.end])
+		f.pos += n
+		return n, nil
+	}
+	return f.read(p)
 }
 
 // readByte reads a byte that must be there, outside of a stream.
@@ -138,6 +160,9 @@ func (f *inflater) inflate(buf []byte, base, n int) (int, error) {
 					return n, err
 				}
 				return n, io.EOF
+			}
+			if f.part && f.eof && f.have == 0 && f.pos == f.end {
+				return n, errPartEnd
 			}
 			if err := f.block(); err != nil {
 				return n, err

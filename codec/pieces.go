@@ -11,6 +11,7 @@ type piece struct {
 	buf  []byte // memory, used again
 	in   []byte // of what is decompressed by a worker: the input; its memory is used again
 	data []byte // decompressed, in buf
+	sum  uint32 // of data, if the worker computes it
 	err  error  // what comes after data
 	done chan struct{}
 }
@@ -20,19 +21,31 @@ type pieces struct {
 	free  chan *piece
 	order chan *piece // as they follow one another; closed when all goroutines have returned
 	stop  chan struct{}
+	made  int
 }
 
 func newPieces(a Algorithm) *pieces {
 	n := readAhead
-	if a == Zstd {
-		n = max(n, zstdWorkers()+2)
+	if a == Zstd || a == Gzip {
+		n = max(n, readWorkers()+2)
 	}
 	p := &pieces{free: make(chan *piece, n), order: make(chan *piece, n+1), stop: make(chan struct{})}
-	for range n {
-		p.free <- &piece{done: make(chan struct{}, 1)}
+	if a == Gzip { // only some streams have work for all
+		n = readAhead
 	}
+	p.add(n)
 	return p
 }
+
+func (p *pieces) add(n int) {
+	for ; n > 0; n-- {
+		p.free <- &piece{done: make(chan struct{}, 1)}
+		p.made++
+	}
+}
+
+// addRest makes as many pieces as there can be.
+func (p *pieces) addRest() { p.add(cap(p.free) - p.made) }
 
 // run runs a decompressor in the goroutine that it is called in.
 func (p *pieces) run(src *source, decompress func(io.Reader, *pieces) error) {
@@ -111,5 +124,5 @@ func (p *pieces) fill(r io.Reader) error {
 	}
 }
 
-// zstdWorkers is how many frames are decompressed at the same time.
-func zstdWorkers() int { return min(runtime.GOMAXPROCS(0), 8) }
+// readWorkers is how many frames or sections are decompressed at the same time.
+func readWorkers() int { return min(runtime.GOMAXPROCS(0), 8) }

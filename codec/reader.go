@@ -71,7 +71,7 @@ func (z *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo passes everything on to w without copying, in pieces of up to 256 KiB.
+// WriteTo passes everything on to w without copying, in the pieces in which it is decompressed.
 func (z *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	if z.run == nil {
 		if z.err != nil {

@@ -142,12 +142,12 @@ func (u *unzstder) whole(f *frame, content int) (more bool, err error) {
 		p.buf = make([]byte, n)
 	}
 	if u.todo == nil {
-		u.small, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(zstdWorkers()), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecoderMaxMemory(zstdSmall))
+		u.small, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(readWorkers()), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecoderMaxMemory(zstdSmall))
 		if err != nil {
 			return false, err
 		}
 		u.todo = make(chan *piece, cap(u.out.free))
-		for range zstdWorkers() {
+		for range readWorkers() {
 			u.workers.Go(func() {
 				for p := range u.todo {
 					p.data, p.err = u.small.DecodeAll(p.in, p.buf[:0])

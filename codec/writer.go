@@ -22,7 +22,6 @@ type Writer struct {
 	format  format
 	workers int
 
-	tail []byte // the input before cur, as much of it as the format's window
 	cur  *block // being filled; nil if none is
 	any  bool   // a block has been dispatched
 	size int64  // bytes of input dispatched
@@ -163,11 +162,10 @@ func (z *Writer) current() *block {
 	}
 	b := z.cur
 	if b.buf == nil {
-		b.buf = make([]byte, 0, z.format.window+z.format.blockSize)
+		b.buf = make([]byte, 0, z.format.blockSize)
 		b.out = make([]byte, 0, z.format.blockSize+z.format.blockSize/512) // what cannot be compressed grows by less
 	}
-	b.buf = append(b.buf[:0], z.tail...)
-	b.start = len(z.tail)
+	b.buf = b.buf[:0]
 	b.flush, b.err = false, nil
 	return b
 }
@@ -182,9 +180,6 @@ func (z *Writer) dispatch(last bool) {
 	b.first, b.last = !z.any, last
 	z.any = true
 	z.size += int64(len(b.data()))
-	if !last && z.format.window > 0 {
-		z.tail = append(z.tail[:0], b.buf[max(0, len(b.buf)-z.format.window):]...)
-	}
 	// Neither blocks: there are no more blocks than the channels hold.
 	z.order <- b
 	z.todo <- b
@@ -212,7 +207,7 @@ func (z *Writer) wait() {
 	close(z.todo)
 	close(z.order)
 	<-z.ended
-	z.cur, z.tail, z.free = nil, nil, nil
+	z.cur, z.free = nil, nil
 }
 
 // work compresses blocks until there are no more. After an error blocks only pass through.
