@@ -34,7 +34,7 @@ func gunzip(src io.Reader, out *pieces) error {
 	}
 	s := sectionReader{z: z, out: out}
 	defer s.close()
-	var window []byte // the end of the member's content so far, if it did not end; in the piece before, or the sections'
+	var window []byte // what was last passed on: in the piece before, or the sections'
 	for {
 		if z.section > 0 {
 			more, err := s.read()

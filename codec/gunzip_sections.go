@@ -19,7 +19,7 @@ var errSection = errors.New("not a section")
 type sectionReader struct {
 	z       *gzipReader
 	out     *pieces
-	window  []byte   // the last 32 KiB of the member's content that was passed on
+	window  []byte   // the last 32 KiB that were passed on
 	pending []*piece // with the workers, or back from them; in order
 	todo    chan *piece
 	started int
@@ -40,7 +40,6 @@ func (s *sectionReader) read() (more bool, err error) {
 		s.out.addRest()
 		s.todo = make(chan *piece, cap(s.out.free))
 	}
-	s.window = s.window[:0]
 	for err == nil {
 		n := s.z.sectionLength()
 		if n == 0 {

@@ -388,11 +388,27 @@ func TestMembersThatOnlySayThatTheyAreInSections(t *testing.T) {
 	}
 }
 
+// A section ends where its last block does, and not when all of its bytes have been fetched.
+func TestSectionsThatAreALittleLongerOrShorterThanTheySay(t *testing.T) {
+	noLeak(t)
+	processors(t, 2)
+	data := append(pages(150), noise(150)...)
+	for size := range 200 {
+		first := section(t, nil, data[size/2:][:size], false)
+		whole := len(first)
+		for n := max(whole-8, len(sectionRecord)); n < whole+9; n++ {
+			putSectionLength(first, n)
+			z := member(1000, append(data[size/2:][:size:size], data...), first, section(t, nil, data, true))
+			agrees(t, z, "%d bytes, section of %d has a length of %d", size, whole, n)
+		}
+	}
+}
+
 func TestManyMembersThatLieAboutSectionsCostNoMemory(t *testing.T) {
 	noLeak(t)
 	processors(t, 4)
-	data := noise(200)
-	lie := member(100, data, section(t, nil, data[:100], false), section(t, nil, data[100:], false), section(t, nil, nil, true)[25:])
+	data := bytes.Repeat(noise(100), 2)
+	lie := member(100, data, section(t, nil, data[:100], false), section(t, data[:100], data[100:], true))
 	z := bytes.Repeat(lie, 5000)
 	n := allocated(func() {
 		r, err := NewReader(bytes.NewReader(z), Gzip)
