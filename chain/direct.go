@@ -10,8 +10,8 @@ import (
 	"github.com/pgbasin/pgbasin/tarstream"
 )
 
-// readSize is how much is read at once, in bytes.
-const readSize = 1 << 20
+// readSize is how much is read at once, in bytes, and written: see tarstream for why not more.
+const readSize = 256 << 10
 
 // readDirect reads an archive of data directories: each file is looked up by its
 // name in the older ones.

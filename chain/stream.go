@@ -48,7 +48,7 @@ func (c *Chain) readStream(ctx context.Context, a *backupset.Archive, v tarstrea
 	s := &stream{Chain: c, out: newOutput(v, c.o.Checksums), tars: map[tarKey]*tarFile{}}
 	s.temp.dir = c.o.TempDir
 	s.record.plan = &plan{}
-	s.composer = composer{blockSize: int64(c.layout.BlockSize), buf: make([]byte, readSize/4), emit: s.out.content, read: s.readSource}
+	s.composer = composer{blockSize: int64(c.layout.BlockSize), buf: make([]byte, readSize), emit: s.out.content, read: s.readSource}
 	defer func() {
 		if closeErr := s.close(); err == nil {
 			err = closeErr
