@@ -27,8 +27,9 @@ func takeOver(ctx context.Context, s *session, cfg *Config) (*Conn, error) {
 		nc.Close()
 		return nil, fmt.Errorf("could not take over the connection: %w", err)
 	}
+	h.Conn = blocking(nc)
 	if len(surplus) > 0 {
-		h.Conn = &resumedConn{Conn: nc, pending: surplus}
+		h.Conn = &resumedConn{Conn: h.Conn, pending: surplus}
 	}
 	c, err := newConn(h)
 	if err != nil {

@@ -1,0 +1,134 @@
+package replproto
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// blockingPair is a connection as it is after the takeover, and its other end.
+func blockingPair(t *testing.T, network, address string) (c net.Conn, peer net.Conn) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dialled, err := net.Dial(network, l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if peer, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	c = blocking(dialled)
+	if _, ok := c.(*blockingConn); !ok {
+		t.Fatalf("a %T stayed as it is", dialled)
+	}
+	t.Cleanup(func() { c.Close(); peer.Close() })
+	return c, peer
+}
+
+func TestABlockingConnectionBehavesAsOneOfPackageNet(t *testing.T) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"} {
+		t.Run(network, func(t *testing.T) {
+			pair := func(t *testing.T) (net.Conn, net.Conn) { return blockingPair(t, network, address) }
+			// reading tells what comes of a read that is under way when f is called.
+			reading := func(c net.Conn, f func()) error {
+				done := make(chan error)
+				go func() {
+					_, err := io.ReadFull(c, make([]byte, 2))
+					done <- err
+				}()
+				f()
+				return <-done
+			}
+			t.Run("deadline", func(t *testing.T) {
+				c, peer := pair(t)
+				for _, wait := range []time.Duration{20 * time.Millisecond, tick + 100*time.Millisecond} {
+					begun := time.Now()
+					c.SetReadDeadline(begun.Add(wait))
+					if n, err := c.Read(make([]byte, 1)); n != 0 || !timedOut(err) || time.Since(begun) < wait {
+						t.Errorf("%d bytes, %v after %v of %v", n, err, time.Since(begun), wait)
+					}
+				}
+				peer.Write([]byte("x"))
+				c.SetReadDeadline(noDeadline)
+				if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
+					t.Errorf("after the deadline was taken back: %d bytes, %v", n, err)
+				}
+			})
+			t.Run("interrupted", func(t *testing.T) {
+				c, peer := pair(t)
+				err := reading(c, func() {
+					peer.Write([]byte("x"))
+					c.SetDeadline(aLongTimeAgo)
+				})
+				if !timedOut(err) {
+					t.Errorf("the read under way: %v", err)
+				}
+				if _, err := c.Read(make([]byte, 1)); !timedOut(err) {
+					t.Errorf("the next read: %v", err)
+				}
+				if _, err := c.Write([]byte("x")); !timedOut(err) {
+					t.Errorf("a write: %v", err)
+				}
+			})
+			t.Run("nobody takes what is written", func(t *testing.T) {
+				c, _ := pair(t)
+				content := make([]byte, 64<<20)
+				c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+				if n, err := c.Write(content); n == 0 || !timedOut(err) {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+			})
+			t.Run("written in many calls", func(t *testing.T) {
+				c, peer := pair(t)
+				go c.Write(make([]byte, 16<<20))
+				if n, err := io.ReadFull(peer, make([]byte, 16<<20)); err != nil {
+					t.Errorf("%d bytes came: %v", n, err)
+				}
+			})
+			t.Run("closed", func(t *testing.T) {
+				c, _ := pair(t)
+				if err := reading(c, func() { c.Close() }); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("the read under way: %v", err)
+				}
+				if _, err := c.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("a write: %v", err)
+				}
+			})
+			t.Run("closed by the peer", func(t *testing.T) {
+				c, peer := pair(t)
+				if err := reading(c, func() { peer.Close() }); err != io.EOF {
+					t.Errorf("a read: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestErrorsOfABlockingConnectionAreThoseOfPackageNet(t *testing.T) {
+	c, peer := blockingPair(t, "tcp", "127.0.0.1:0")
+	peer.(*net.TCPConn).SetLinger(0)
+	peer.Close()
+	_, err := c.Read(make([]byte, 1))
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "read" || op.Addr.String() != peer.LocalAddr().String() || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a reset: %v", err)
+	}
+}
+
+func TestAnEncryptedConnectionIsNotTakenApart(t *testing.T) {
+	client, server := net.Pipe()
+	defer server.Close()
+	for _, nc := range []net.Conn{client, tls.Client(client, &tls.Config{ServerName: "x"})} {
+		if got := blocking(nc); got != nc {
+			t.Errorf("a %T became a %T", nc, got)
+		}
+	}
+}
