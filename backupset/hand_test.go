@@ -75,7 +75,7 @@ func TestHandMadeCopiesAndTheirTars(t *testing.T) {
 	run(t, copied, "sh", "-c", "LC_ALL=C tar cf ../flat.tar archive AA.txt $(ls | grep -v -e archive -e AA.txt)")
 	check(filepath.Join(dir, "flat.tar"), "")
 
-	// Standard input, from its first MiB or not.
+	// Standard input, from its beginning or not.
 	for _, name := range []string{"dot.tar", "flat.tar"} {
 		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {

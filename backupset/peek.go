@@ -23,7 +23,7 @@ import (
 // Of a plain backup it looks at every name and size, of an uncompressed tar at every header. Of a compressed one it reads the
 // beginning if a server or pgbasin made it and the version is told by the manifest or by another archive; otherwise it
 // reads as far as it has to, which for a compressed tar that was made by hand is to the end. Of standard input it sees the
-// first MiB, which Read passes on again.
+// first 2 MiB, which Read passes on again.
 //
 // With an *ArchiveError there is also a Head: what was seen before the damage.
 func (s *Set) Peek(ctx context.Context) (*Head, error) {

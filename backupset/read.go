@@ -167,8 +167,8 @@ type replay struct {
 	done  bool // it was sniffed
 }
 
-// peekSize is how much of standard input is looked at before it is read, in bytes.
-const peekSize = 1 << 20
+// peekSize is how much of standard input is looked at before it is read, in bytes: more than one frame of zstd has that codec wrote.
+const peekSize = 9 << 18
 
 func (r *replay) peek() ([]byte, bool, error) {
 	if r.head == nil {

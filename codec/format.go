@@ -2,14 +2,16 @@ package codec
 
 // format is what a Writer has to know about one compressed format.
 type format struct {
-	blockSize int                          // bytes of input in every block but the last and those that Flush ends
+	blockSize int                          // bytes of input in every block but the last and those that Flush or Boundary ends
+	boundary  int                          // least bytes of input in a block that Boundary ends
 	encoder   func() (blockEncoder, error) // called once for each worker
 	header    []byte
-	// hold is how many bytes at the end of each compressed block are held back until there is more to write. A format without a trailer
-	// needs it, because a stream that was cut off between two blocks would look whole.
+	// hold is how many bytes at the end of each compressed block are held back until there is more to write. A format that readers take for whole
+	// without its trailer needs it, because a stream that was cut off between two blocks would look so.
 	hold    int
 	sum     checksum // of the whole input; nil if the format has none
 	trailer func(sum checksum, size int64) []byte
+	table   *seekTable // lists the blocks; nil if they cannot be decompressed one without the other
 }
 
 // blockEncoder compresses blocks which refer to nothing before them, so that several encoders can work on one stream.

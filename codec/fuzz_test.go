@@ -67,6 +67,42 @@ func FuzzGzipReader(f *testing.F) { fuzzReader(f, Gzip) }
 func FuzzLZ4Reader(f *testing.F)  { fuzzReader(f, LZ4) }
 func FuzzZstdReader(f *testing.F) { fuzzReader(f, Zstd) }
 
+// FuzzSeekable holds what is read at random against what is read as a stream.
+func FuzzSeekable(f *testing.F) {
+	seeds.Require(f, 16)
+	f.Fuzz(func(t *testing.T, input []byte) {
+		s, err := OpenSeekable(bytes.NewReader(input), int64(len(input)))
+		if err != nil {
+			if !errors.Is(err, ErrNotSeekable) {
+				t.Fatalf("a file that can be read: %v", err)
+			}
+			return
+		}
+		if s.Size() > 4<<20 {
+			return // it may hold that, but takes long
+		}
+		got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "zstd: ") {
+				t.Fatalf("the error does not name the codec: %v", err)
+			}
+			return
+		}
+		want, err := decompress(Zstd, bytes.NewReader(input))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes at random, and as a stream %d, %v", len(got), len(want), err)
+		}
+		// Backwards, in pieces.
+		piece := make([]byte, max(1, len(want)/3))
+		for off := len(want) - 1; off >= 0; off -= len(piece) {
+			n, err := s.ReadAt(piece, int64(off))
+			if err != nil && err != io.EOF || !bytes.Equal(piece[:n], want[off:off+n]) || n < min(len(piece), len(want)-off) {
+				t.Fatalf("%d bytes at %d: %v", n, off, err)
+			}
+		}
+	})
+}
+
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("data"), uint8(1), uint8(3))
 	f.Add(make([]byte, 1000), uint8(2), uint8(0))

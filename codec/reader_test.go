@@ -34,7 +34,7 @@ func TestStreamsOneAfterTheOtherAreReadAsOne(t *testing.T) {
 
 func TestAnyWayOfReadingGivesTheSame(t *testing.T) {
 	noLeak(t)
-	data := pages(1 << 20)
+	data := pages(5 << 19)
 	for _, a := range append(compressed, None) {
 		z := compress(t, Spec{Algorithm: a}, data)
 		for name, wrap := range map[string]func(io.Reader) io.Reader{
@@ -161,7 +161,7 @@ func TestAnErrorOfTheSourceIsPassedOn(t *testing.T) {
 
 func TestAReaderCanBeClosedAtAnyPoint(t *testing.T) {
 	noLeak(t)
-	data := pages(2 << 20)
+	data := pages(4 << 20)
 	for _, a := range append(compressed, None) {
 		z := compress(t, Spec{Algorithm: a}, data)
 		for _, n := range []int{0, 1, 600 << 10, len(data)} {

@@ -15,9 +15,11 @@ const (
 	// zstdMaxWindow is the largest window that the zstd command and PostgreSQL accept unless told otherwise.
 	zstdMaxWindow = 128 << 20
 	// zstdSmall is the largest content of a frame that is decompressed as a whole.
-	zstdSmall = 1 << 20
+	zstdSmall = zstdBlock
 	// zstdSmallInput is the most that such a frame can take: blocks of no content could go on for ever.
-	zstdSmallInput = 2 << 20
+	zstdSmallInput = 2 * zstdSmall
+	// zstdSlack is what the package wants beyond the content, in bytes.
+	zstdSlack = 64
 	// zstdHeader is the length of the longest frame header (RFC 8878, 3.1.1.1), with the magic number.
 	zstdHeader = 18
 	zstdMagic  = 0xfd2fb528
@@ -71,36 +73,55 @@ func (u *unzstder) frame() (more bool, err error) {
 	if len(b) < 5 {
 		return false, unexpected(err)
 	}
-	magic := binary.LittleEndian.Uint32(b)
-	if magic&^0xf == zstdSkip {
+	if binary.LittleEndian.Uint32(b)&^0xf == zstdSkip {
 		return true, u.skip()
 	}
-	if magic != zstdMagic {
-		return false, fmt.Errorf("%w: wrong magic number", errZstdFrame)
+	h, err := parseZstdHeader(b)
+	if err != nil {
+		return false, err
 	}
-	h := b[4]
-	single, checksum := h>>5&1, h>>2&1
-	length := 5 + int(1-single) + [...]int{0, 1, 2, 4}[h&3]
-	contentLength := [...]int{int(single), 2, 4, 8}[h>>6]
-	if len(b) < length+contentLength {
-		return false, unexpected(err)
-	}
-	content := uint64(zstdSmall + 1) // not known
-	switch c := b[length:]; contentLength {
-	case 1:
-		content = uint64(c[0])
-	case 2:
-		content = uint64(binary.LittleEndian.Uint16(c)) + 256
-	case 4:
-		content = uint64(binary.LittleEndian.Uint32(c))
-	case 8:
-		content = binary.LittleEndian.Uint64(c)
-	}
-	f := frame{br: u.br, left: length + contentLength, checksum: int(checksum) * zstdChecksum}
-	if content <= zstdSmall {
-		return u.whole(&f, int(content))
+	f := frame{br: u.br, left: h.length, checksum: h.checksum}
+	if h.known && h.content <= zstdSmall {
+		return u.whole(&f, int(h.content))
 	}
 	return u.inPieces(&f)
+}
+
+// zstdFrameHeader is what the header of a frame says.
+type zstdFrameHeader struct {
+	length   int    // of the header, bytes
+	content  uint64 // of the frame, bytes
+	known    bool   // it tells content
+	checksum int    // bytes behind the last block
+}
+
+// parseZstdHeader reads the header of a frame (RFC 8878, 3.1.1.1) that b begins with.
+func parseZstdHeader(b []byte) (zstdFrameHeader, error) {
+	if len(b) < 5 {
+		return zstdFrameHeader{}, io.ErrUnexpectedEOF
+	}
+	if binary.LittleEndian.Uint32(b) != zstdMagic {
+		return zstdFrameHeader{}, fmt.Errorf("%w: wrong magic number", errZstdFrame)
+	}
+	d := b[4]
+	single, checksum := int(d>>5&1), int(d>>2&1)
+	at := 5 + 1 - single + [...]int{0, 1, 2, 4}[d&3]
+	n := [...]int{single, 2, 4, 8}[d>>6]
+	if len(b) < at+n {
+		return zstdFrameHeader{}, io.ErrUnexpectedEOF
+	}
+	h := zstdFrameHeader{length: at + n, known: n > 0, checksum: checksum * zstdChecksum}
+	switch c := b[at:]; n {
+	case 1:
+		h.content = uint64(c[0])
+	case 2:
+		h.content = uint64(binary.LittleEndian.Uint16(c)) + 256
+	case 4:
+		h.content = uint64(binary.LittleEndian.Uint32(c))
+	case 8:
+		h.content = binary.LittleEndian.Uint64(c)
+	}
+	return h, nil
 }
 
 func (u *unzstder) skip() error {
@@ -127,7 +148,7 @@ func (u *unzstder) whole(f *frame, content int) (more bool, err error) {
 			if cap(p.in) >= zstdSmallInput {
 				return false, errZstdLarge
 			}
-			p.in = append(p.in, make([]byte, max(64<<10, cap(p.in)))...)[:len(p.in)]
+			p.in = append(make([]byte, 0, inputSize(cap(p.in), content)), p.in...)
 		}
 		n, err := f.Read(p.in[len(p.in):cap(p.in)])
 		p.in = p.in[:len(p.in)+n]
@@ -138,7 +159,7 @@ func (u *unzstder) whole(f *frame, content int) (more bool, err error) {
 			return false, err
 		}
 	}
-	if n := max(content, readChunk) + 64; cap(p.buf) < n { // the package wants a little more
+	if n := max(content, readChunk) + zstdSlack; cap(p.buf) < n {
 		p.buf = make([]byte, n)
 	}
 	if u.todo == nil {
@@ -159,6 +180,16 @@ func (u *unzstder) whole(f *frame, content int) (more bool, err error) {
 	u.out.promise(p)
 	u.todo <- p // there are no more pieces than it holds
 	return true, nil
+}
+
+// inputSize is how much memory the compressed form of a frame gets when it does not fit into have: twice as much, but not much more than the content
+// before that turns out to be too little.
+func inputSize(have, content int) int {
+	n := max(64<<10, 2*have)
+	if incompressible := content + 4<<10; have < incompressible {
+		n = min(n, incompressible)
+	}
+	return min(n, zstdSmallInput)
 }
 
 // inPieces decompresses a frame of any size.

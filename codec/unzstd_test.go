@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -70,7 +71,7 @@ func zstdSkipped(n int) []byte {
 
 func TestZstdFramesOfAllKindsFollowOneAnother(t *testing.T) {
 	noLeak(t)
-	data := pages(1200 << 10)
+	data := pages(zstdSmall + 200<<10)
 	var z, want []byte
 	add := func(frame, content []byte) { z, want = append(z, frame...), append(want, content...) }
 	for range 2 {
@@ -96,8 +97,8 @@ func TestZstdFramesOfAllKindsFollowOneAnother(t *testing.T) {
 }
 
 func TestFramesOfTheZstdCommandAreRead(t *testing.T) {
-	data := pages(1200 << 10)
-	for _, args := range [][]string{{"-3"}, {"-3", "--no-check"}, {"-3", "--stream-size=1228800"}, {"-3", "--long=27"}, {"-12"}, {"--fast=5"}, {"-3", "-B65536"}} {
+	data := pages(zstdSmall + 200<<10)
+	for _, args := range [][]string{{"-3"}, {"-3", "--no-check"}, {"-3", fmt.Sprint("--stream-size=", len(data))}, {"-3", "--long=27"}, {"-12"}, {"--fast=5"}, {"-3", "-B65536"}} {
 		cmd := exec.Command("zstd", append(args, "-qc")...)
 		cmd.Stdin, cmd.Stderr = bytes.NewReader(data), os.Stderr
 		z, err := cmd.Output()
@@ -122,7 +123,7 @@ func TestZstdFramesAreHeldToWhatTheySay(t *testing.T) {
 		"longer than it says":                 {zstdRaw(3, "abc", "d"), nil},
 		"shorter than it says":                {zstdRaw(4, "abc"), nil},
 		"unknown type of block":               {append(zstdRaw(3)[:9], 6, 0, 0), errZstdFrame},
-		"blocks of no content for ever":       {zstdRaw(3, make([]string, 1<<20)...), errZstdLarge},
+		"blocks of no content for ever":       {zstdRaw(3, make([]string, 2<<20)...), errZstdLarge},
 		"no magic number":                     {append(good[:len(good):len(good)], "more bytes of something"...), errZstdFrame},
 		"a dictionary that nobody has":        {append([]byte{0x28, 0xb5, 0x2f, 0xfd, 1<<5 | 1, 77, 3}, good[9:]...), nil},
 		"wrong checksum":                      {flipLast(zstdWhole(t, []byte("abcdefgh"))), nil},

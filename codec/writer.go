@@ -120,6 +120,19 @@ func (z *Writer) Flush() error {
 	return z.firstError()
 }
 
+// Boundary tells that something begins with the next byte that readers may want without what is before it, as a member of a tar. Zstandard's current
+// block ends here if it holds enough, and at its end the stream gets a seek table, so that a Seekable decompresses little else. For other formats it does
+// nothing.
+func (z *Writer) Boundary() {
+	if z.closed || z.format.table == nil {
+		return
+	}
+	z.format.table.wanted = true
+	if z.cur != nil && len(z.cur.data()) >= z.format.boundary {
+		z.dispatch(false)
+	}
+}
+
 // Close compresses and writes what is left and the trailer, and waits until all is written; it does not close the underlying writer.
 // It returns the first error of the whole stream. A second call does nothing and returns the same.
 func (z *Writer) Close() error {
@@ -241,6 +254,9 @@ func (z *Writer) writeOut() {
 			if f.sum != nil {
 				f.sum.Write(b.data())
 			}
+			if f.table != nil {
+				f.table.add(len(b.out)-f.hold, len(b.data()))
+			}
 			// The encoder has left room for what was held back of the block before.
 			out := b.out[f.hold-len(held):]
 			copy(out, held)
@@ -250,6 +266,10 @@ func (z *Writer) writeOut() {
 				n := max(0, len(out)-f.hold)
 				held = append(held[:0], out[n:]...)
 				out = out[:n]
+			}
+			if last && f.table != nil {
+				// In one write: a stream that was not finished ends inside of a block.
+				out = append(out, f.table.frame()...)
 			}
 			z.write(out)
 		}
