@@ -46,6 +46,13 @@ func (c *compressedFile) Write(p []byte) (int, error) {
 	return n, c.writeError(err)
 }
 
+// Boundary implements tarstream.Boundary.
+func (c *compressedFile) Boundary() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.codec.Boundary()
+}
+
 // sync makes durable what was written before. It may be called while another
 // goroutine writes.
 func (c *compressedFile) sync() error {

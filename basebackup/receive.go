@@ -164,7 +164,7 @@ func (r *receiver) parse(a *replproto.Archive, v tarstream.Visitor, raw io.Write
 	if raw != nil {
 		// The copy first: the parser may stop at an error, and then the
 		// bytes that show it are on disk (--no-clean).
-		w = io.MultiWriter(raw, p)
+		w = tarstream.NewSplitter(raw, p)
 	}
 	if err := r.copy(w, a); err != nil {
 		return archiveError(a, err)

@@ -1,12 +1,16 @@
 package basebackup_test
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/pgbasin/pgbasin/basebackup"
+	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/conninfo"
+	"github.com/pgbasin/pgbasin/internal/backuptest"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 	"github.com/pgbasin/pgbasin/replproto"
@@ -45,4 +49,37 @@ func TestABackupOfARealServerUnderLoadStarts(t *testing.T) {
 		pgtest.CheckBalances(t, restored)
 		pgtest.SameSums(t, pgtest.Sums(t, restored), sums)
 	}
+}
+
+// By the bytes as they came, with members that -R changes, and in one tar.
+func TestFramesOfZstdEndWhereMembersBegin(t *testing.T) {
+	s := pgtest.Start(t, 15)
+	zstd := codec.Spec{Algorithm: codec.Zstd}
+	take := func(d basebackup.Destination, primary func(replproto.Version) string) {
+		t.Helper()
+		o := basebackup.Options{Connect: serverConnector(t, s.DSN()), FastCheckpoint: true, WAL: basebackup.WALNone, PrimaryConnInfo: primary}
+		if _, err := basebackup.Run(context.Background(), o, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(what string, z []byte) {
+		t.Helper()
+		if err := backuptest.CheckFrames(z); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, primary := range map[string]func(replproto.Version) string{
+		"as it came": nil, "with -R": func(replproto.Version) string { return "host=primary" },
+	} {
+		dir := filepath.Join(t.TempDir(), "tar")
+		take(basebackup.TarDirectory(basebackup.TarOptions{Path: dir, Compression: zstd, Sync: durable.NoSync}), primary)
+		z, err := os.ReadFile(filepath.Join(dir, "base.tar.zst"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(what, z)
+	}
+	var out bytes.Buffer
+	take(basebackup.TarStream(&out, zstd), nil)
+	check("one tar", out.Bytes())
 }

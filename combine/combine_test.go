@@ -279,3 +279,25 @@ func changeFile(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+func TestFramesOfZstdEndWhereMembersBegin(t *testing.T) {
+	list, _ := sample()
+	for i := range 5 {
+		list[0].Files[fmt.Sprint("base/5/10", i)] = bytes.Repeat([]byte{byte(i)}, 600<<10)
+		for _, b := range list[1:] {
+			b.Files[fmt.Sprint("base/5/INCREMENTAL.10", i)] = changed(75, nil)
+		}
+	}
+	o := options(t, store(t, list, true, codec.None), true)
+	o.Format, o.Compression = combine.Tar, codec.Spec{Algorithm: codec.Zstd}
+	if _, err := combine.Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	z, err := os.ReadFile(filepath.Join(o.Output, "base.tar.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := backuptest.CheckFrames(z); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 )
 
@@ -55,6 +56,44 @@ func NewParser(v Visitor) *Parser { return &Parser{v: v} }
 // Offset is how many bytes of the archive were taken. While Visitor.Member is
 // called that is where the member's content begins.
 func (p *Parser) Offset() int64 { return p.off }
+
+// UntilMember is how many bytes are sure to come before the next member begins,
+// with the headers that belong to it; 0 says that the next byte is its first, or
+// the first of the end of the archive. Inside of a header it is what that lacks:
+// only then it is known what follows.
+func (p *Parser) UntilMember() int64 {
+	switch p.state {
+	case inContent, inExtension:
+		return p.rest()
+	case inPadding:
+		return int64(p.padding)
+	case atEnd:
+		return math.MaxInt64
+	}
+	if p.have == 0 && p.state == inHeader && p.lenient.unused() == nil {
+		return 0
+	}
+	return int64(BlockSize - p.have)
+}
+
+// rest is how many bytes of content and padding are to come.
+func (p *Parser) rest() int64 {
+	return min(p.remaining, math.MaxInt64-BlockSize) + int64(p.padding)
+}
+
+// Skip ends a member whose content has not begun to come, as if that had passed:
+// the visitor gets none of it. It returns how many bytes of the archive, content
+// and padding, are not to be written then. Without such a member it does nothing.
+func (p *Parser) Skip() (int64, error) {
+	if p.err != nil || p.state != inContent || p.remaining != p.header.Size {
+		return 0, p.err
+	}
+	n := min(p.rest(), math.MaxInt64-p.off) // more is not there
+	p.off += n
+	p.remaining, p.padding = 0, 0
+	p.err = p.endMember()
+	return n, p.err
+}
 
 // Write takes the next bytes of the archive.
 func (p *Parser) Write(b []byte) (int, error) {

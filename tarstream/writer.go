@@ -12,8 +12,9 @@ import (
 //
 // It is also a Visitor. Errors stay.
 type Writer struct {
-	w   io.Writer
-	err error
+	w     io.Writer
+	marks Boundary // w, if it wants to know where members begin
+	err   error
 
 	name      string
 	remaining int64 // bytes of the current member to come
@@ -23,14 +24,28 @@ type Writer struct {
 	due   int
 }
 
-// NewWriter makes a Writer onto w.
-func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
+// Boundary is what an io.Writer of archives can be, too: it is told where a member begins, before the first byte of that is written.
+type Boundary interface {
+	Boundary()
+}
+
+// NewWriter makes a Writer onto w, which may be a Boundary.
+func NewWriter(w io.Writer) *Writer {
+	marks, _ := w.(Boundary)
+	return &Writer{w: w, marks: marks}
+}
 
 // WriteHeader begins a member of exactly h.Size bytes. The member before must
 // be complete.
 func (w *Writer) WriteHeader(h *Header) error {
 	if err := w.memberDone(); err != nil {
 		return err
+	}
+	if w.marks != nil {
+		if err := w.put(w.small[:w.due]); err != nil {
+			return err
+		}
+		w.marks.Boundary()
 	}
 	block, err := h.AppendHeader(w.small[:w.due])
 	if err != nil {
