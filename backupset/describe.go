@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/pgdata"
 )
@@ -35,7 +34,7 @@ type ArchiveContent struct {
 }
 
 // Describe reads all that has to be read to know what a backup holds: names and sizes of a plain backup, the headers of
-// uncompressed tars, all of compressed ones and of standard input. Of archives that are damaged it returns an *ArchiveError.
+// tars that are not compressed, or are with zstd and a seek table, all of other compressed ones and of standard input. Of archives that are damaged it returns an *ArchiveError.
 func (s *Set) Describe(ctx context.Context) (*Description, error) {
 	d := &Description{}
 	if s.stdin == nil {
@@ -94,6 +93,7 @@ func (s *Set) Stored() int64 {
 func (s *Set) describeArchive(ctx context.Context, a *Archive, d *Description, seen *fileSet) error {
 	v := newScan()
 	v.seen = seen
+	v.manifest = d.Manifest == nil
 	var err error
 	switch {
 	case a.Kind == Data:
@@ -106,13 +106,10 @@ func (s *Set) describeArchive(ctx context.Context, a *Archive, d *Description, s
 	default:
 		v.found, v.under = true, "pg_wal/"
 	}
-	switch {
-	case s.Form == Plain:
+	if s.Form == Plain {
 		err = s.readPlain(ctx, a, v, true)
-	case a.Compression == codec.None && s.stdin == nil:
-		err = hop(ctx, a, v)
-	default:
-		err = s.readTar(ctx, a, v)
+	} else {
+		err = s.describeTar(ctx, a, d, v)
 	}
 	if summary, manifestErr := v.endManifest(); err == nil {
 		err = manifestErr
@@ -144,6 +141,19 @@ func (s *Set) describeArchive(ctx context.Context, a *Archive, d *Description, s
 		s.judgeManifest(&d.Head)
 	}
 	return nil
+}
+
+// describeTar shows v what is in a tar.
+func (s *Set) describeTar(ctx context.Context, a *Archive, d *Description, v *scan) error {
+	r, err := openRandom(a, s.o.Progress)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return s.readTar(ctx, a, v)
+	}
+	defer r.close()
+	return skim(ctx, a, r, v, v.skips)
 }
 
 func (d *Description) problem(format string, args ...any) {

@@ -60,7 +60,7 @@ func (f *Files) Close() error {
 
 // List shows v all members in the order of Read, of files the header alone.
 func (f *Files) List(ctx context.Context, v tarstream.Visitor) error {
-	return f.set.walk(ctx, f.a, v, true, f.set.note)
+	return f.set.walk(ctx, f.a, v, walker{sizesOnly: true, note: f.set.note})
 }
 
 // Path is where a file is.

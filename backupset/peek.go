@@ -174,7 +174,15 @@ func (s *Set) peekTar(ctx context.Context, h *Head) error {
 	a := s.Data()
 	var err error
 	if a.Compression == codec.None {
-		err = hop(ctx, a, v)
+		v.manifest = h.Manifest == nil && s.Form == Tar
+		err = skimFile(ctx, a, v)
+		summary, manifestErr := v.endManifest()
+		if err == nil && manifestErr != nil {
+			return &ArchiveError{a.path, manifestErr}
+		}
+		if summary != nil {
+			h.Manifest = summary
+		}
 	} else {
 		if h.Version == 0 {
 			h.Version = s.versionOfArchives(ctx)
@@ -192,11 +200,6 @@ func (s *Set) peekTar(ctx context.Context, h *Head) error {
 		return err
 	}
 	s.place = &v.at
-	if h.Manifest == nil && s.Form == Tar && a.Compression == codec.None && v.manifest {
-		if h.Manifest, err = v.manifestAt(a.path); err != nil {
-			return &ArchiveError{a.path, err}
-		}
-	}
 	if err := s.filled(v, h, all); err != nil {
 		return err
 	}
@@ -216,7 +219,7 @@ func (s *Set) peekOthers(ctx context.Context, h *Head) error {
 		if a.Kind == WAL {
 			v.under = "pg_wal/"
 		}
-		if err := hop(ctx, a, v); err != nil {
+		if err := skimFile(ctx, a, v); err != nil {
 			return err
 		}
 		a.Content = v.bytes
@@ -225,6 +228,16 @@ func (s *Set) peekOthers(ctx context.Context, h *Head) error {
 		}
 	}
 	return nil
+}
+
+// skimFile shows v the headers of an uncompressed tar.
+func skimFile(ctx context.Context, a *Archive, v *scan) error {
+	r, err := openRandom(a, nil)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	return skim(ctx, a, r, v, v.skips)
 }
 
 // versionOfArchives tells the version by a tablespace, whose only directory is
@@ -342,12 +355,4 @@ func reversed(b []byte) []byte {
 	b = bytes.Clone(b)
 	slices.Reverse(b)
 	return b
-}
-
-// cleanMemberName is a member's name as tarstream's lenient parser has it.
-func cleanMemberName(name string) string {
-	if strings.Trim(name, "./") == "" && !strings.Contains(name, "..") {
-		return "."
-	}
-	return strings.TrimRight(strings.TrimPrefix(name, "./"), "/")
 }

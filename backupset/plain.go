@@ -147,6 +147,9 @@ type walker struct {
 	below    bool // root is not the data directory, and has no links
 	// sizesOnly leaves out the contents, and the calls for them.
 	sizesOnly bool
+	// only are the members to be shown, below under; nil = all.
+	only  selection
+	under string
 	// here is the directory that is walked, so that a file in it takes one step
 	// to reach; nil = root.
 	here *os.Root
@@ -164,22 +167,29 @@ func (s *Set) readPlain(ctx context.Context, a *Archive, v tarstream.Visitor, si
 	if sizesOnly {
 		note = func(string, ...any) {}
 	}
-	return s.walk(ctx, a, v, sizesOnly, note)
+	return s.walk(ctx, a, v, walker{sizesOnly: sizesOnly, note: note})
 }
 
-func (s *Set) walk(ctx context.Context, a *Archive, v tarstream.Visitor, sizesOnly bool, note func(string, ...any)) error {
+// walk walks an archive as w says.
+func (s *Set) walk(ctx context.Context, a *Archive, v tarstream.Visitor, w walker) error {
 	root, err := os.OpenRoot(a.path)
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", a.path, err)
 	}
 	defer root.Close()
-	w := &walker{ctx: ctx, root: root, v: v, note: note, progress: s.o.Progress, sizesOnly: sizesOnly}
+	w.ctx, w.root, w.v, w.progress = ctx, root, v, s.o.Progress
 	if a.Kind == Tablespace {
 		w.below = true
-		return s.walkTablespace(w)
+		return s.walkTablespace(&w)
 	}
 	return w.data()
 }
+
+// wants tells whether a member is to be shown.
+func (w *walker) wants(name string) bool { return w.only == nil || w.only.has(w.under+name) }
+
+// leads tells whether a member is to be shown, or one below it.
+func (w *walker) leads(name string) bool { return w.only == nil || w.only.leads(w.under+name) }
 
 // data walks the data directory: what a reader needs first comes first, and
 // pg_control, without which no server starts, last.
@@ -190,7 +200,7 @@ func (w *walker) data() error {
 	}
 	first := []string{LabelName, TablespaceMapName}
 	for _, name := range first {
-		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+		if w.wants(name) && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
 			if err := w.file(name); err != nil {
 				return err
 			}
@@ -206,6 +216,9 @@ func (w *walker) data() error {
 			return err
 		}
 	}
+	if !w.wants(ControlName) {
+		return nil
+	}
 	if _, err := w.root.Lstat(filepath.FromSlash(ControlName)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -215,11 +228,13 @@ func (w *walker) data() error {
 // entry passes on what a directory lists.
 func (w *walker) entry(name string, e fs.DirEntry) error {
 	switch mode := e.Type(); {
+	case !w.leads(name):
+		return nil
 	case mode.IsDir():
 		return w.dir(name)
 	case mode.IsRegular():
-		if name == ControlName {
-			return nil // comes last
+		if name == ControlName || !w.wants(name) {
+			return nil // the first comes last
 		}
 		return w.file(name)
 	case mode&fs.ModeSymlink != 0:
@@ -238,10 +253,7 @@ func (w *walker) dir(name string) error {
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", filepath.Join(w.root.Name(), name), err)
 	}
-	if err := w.member(name, tarstream.Directory, info, ""); err != nil {
-		return err
-	}
-	if err := w.v.EndMember(); err != nil {
+	if err := w.directory(name, info); err != nil {
 		return err
 	}
 	return w.inside(name)
@@ -275,6 +287,17 @@ func (w *walker) member(name string, t tarstream.Type, info fs.FileInfo, target 
 		w.header.Size = info.Size()
 	}
 	return w.v.Member(&w.header)
+}
+
+// directory passes on a directory's own member.
+func (w *walker) directory(name string, info fs.FileInfo) error {
+	if !w.wants(name) {
+		return nil
+	}
+	if err := w.member(name, tarstream.Directory, info, ""); err != nil {
+		return err
+	}
+	return w.v.EndMember()
 }
 
 // file passes on a file with its content.
@@ -375,13 +398,11 @@ func (w *walker) followWAL(name string) error {
 	if err != nil {
 		return fmt.Errorf("could not open the directory that %q leads to: %w", path, err)
 	}
-	if err := w.member(name, tarstream.Directory, info, ""); err != nil {
-		return err
-	}
-	if err := w.v.EndMember(); err != nil {
+	if err := w.directory(name, info); err != nil {
 		return err
 	}
 	inner := *w
+	inner.under += name + "/"
 	inner.root, inner.here, inner.below, inner.v = root, nil, true, &prefixed{next: w.v, prefix: name + "/"}
 	err = inner.tree()
 	w.buf = inner.buf

@@ -103,15 +103,7 @@ func parse(src io.Reader, a *Archive, v tarstream.Visitor, locate func(int64)) e
 	if err == nil {
 		err = p.Close()
 	}
-	switch {
-	case w.err != nil:
-		return w.err
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case err != nil:
-		return &ArchiveError{a.path, err}
-	}
-	return nil
+	return w.failure(a, err)
 }
 
 // watch tells the errors of a visitor from those of what it visits.
@@ -136,6 +128,19 @@ func (w *watch) keep(err error) error {
 		w.err = err
 	}
 	return err
+}
+
+// failure is what an archive's reader returns for err.
+func (w *watch) failure(a *Archive, err error) error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case err != nil:
+		return &ArchiveError{a.path, err}
+	}
+	return nil
 }
 
 // source counts what is read, and ends with its context.

@@ -3,8 +3,6 @@ package backupset
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -24,7 +22,6 @@ type scan struct {
 	tablespaceLinks    []pgdata.TablespaceLink
 	links              []string
 	wal                WALFiles
-	manifest           bool // one is a member
 	first, second      string
 
 	byHand bool // there are files that a server leaves out
@@ -36,10 +33,9 @@ type scan struct {
 	seen  *fileSet // gets names and sizes, unless nil
 	under string   // what stands in front of names there
 
-	hopping        bool            // members are shown without their content, except for those in keep
-	offset, length int64           // of the manifest in an archive that is hopped through
-	reading        *manifestReader // the manifest that is a member; nil = none yet
-	inManifest     bool            // it is the current one
+	manifest   bool            // one that is a member is read
+	reading    *manifestReader // it; nil = none yet
+	inManifest bool            // it is the current one
 }
 
 // kept are the files that a scan keeps, and how large they may be, in bytes.
@@ -117,8 +113,7 @@ func (s *scan) file(name string, size int64) {
 	switch {
 	case s.under != "":
 	case name == ManifestName:
-		s.manifest, s.length = true, size
-		if s.reading == nil && s.seen != nil && !s.hopping {
+		if s.reading == nil && s.manifest {
 			s.reading, s.inManifest = startManifest(), true
 		}
 	case name == "postmaster.pid", name == "postmaster.opts": // basebackup.c, since 9.1
@@ -150,6 +145,9 @@ func (s *scan) EndMember() error {
 	}
 	return nil
 }
+
+// skips tells that the content of the current member is not needed.
+func (s *scan) skips() bool { return s.keep == "" && !s.inManifest }
 
 // serverMade tells that a server or pgbasin made the tar: the label comes first then, and from 9.5 on a tablespace_map, if only an empty one,
 // second (basebackup.c).
@@ -227,18 +225,4 @@ func (s *scan) endManifest() (*ManifestSummary, error) {
 	complete := !s.inManifest
 	s.inManifest = false
 	return s.reading.end(complete)
-}
-
-// manifestAt summarizes the manifest in the archive that was hopped through.
-func (s *scan) manifestAt(archive string) (*ManifestSummary, error) {
-	f, err := os.Open(archive)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	m, _, err := summarize(io.NewSectionReader(f, s.offset, s.length))
-	if err != nil {
-		return nil, fmt.Errorf("member %q: %w", ManifestName, err)
-	}
-	return m, nil
 }

@@ -172,7 +172,7 @@ type Timeline struct {
 }
 
 // Backup finds out everything about a backup. It reads all of a compressed
-// backup, and all WAL from its start on.
+// backup, unless there is a seek table, and all WAL from its start on.
 //
 // The error says that something could not be read. A backup that is not complete
 // is described, and so is one with a damaged archive, as far as Brief does.

@@ -75,12 +75,13 @@ func (t *tarWAL) start() {
 	p := &tarPass{cancel: cancel, segments: make(chan tarSegment)}
 	t.pass = p
 	v := &segmentVisitor{ctx: ctx, out: p.segments, size: t.files.SegmentSize}
+	names := []string{"pg_wal", "pg_xlog"}
 	if t.archive.Kind == backupset.WAL {
-		v.all = true
+		v.all, names = true, []string{"."}
 	}
 	go func() {
 		defer close(p.segments)
-		if err := t.set.Read(ctx, t.archive, v); ctx.Err() == nil {
+		if err := t.set.ReadOnly(ctx, t.archive, names, v); ctx.Err() == nil {
 			p.err = err
 		}
 	}()

@@ -16,6 +16,7 @@ import (
 	"github.com/pgbasin/pgbasin/lsn"
 	"github.com/pgbasin/pgbasin/manifest"
 	"github.com/pgbasin/pgbasin/pgdata"
+	"github.com/pgbasin/pgbasin/tarstream"
 )
 
 // Backup is one backup.
@@ -231,6 +232,13 @@ func writeTar(file string, c codec.Spec, files map[string][]byte, dirs []string,
 // manifest behind the control file.
 func writeMembers(w io.Writer, files map[string][]byte, dirs []string, twice string) {
 	t := tar.NewWriter(w)
+	header := func(h *tar.Header) {
+		if b, ok := w.(tarstream.Boundary); ok {
+			must(t.Flush())
+			b.Boundary()
+		}
+		must(t.WriteHeader(h))
+	}
 	made := map[string]bool{}
 	var mkdir func(name string)
 	mkdir = func(name string) {
@@ -239,11 +247,11 @@ func writeMembers(w io.Writer, files map[string][]byte, dirs []string, twice str
 		}
 		mkdir(path.Dir(name))
 		made[name] = true
-		must(t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o700, ModTime: Modified}))
+		header(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o700, ModTime: Modified})
 	}
 	member := func(name string) {
 		mkdir(path.Dir(name))
-		must(t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, Size: int64(len(files[name])), ModTime: Modified}))
+		header(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, Size: int64(len(files[name])), ModTime: Modified})
 		_, err := t.Write(files[name])
 		must(err)
 	}
