@@ -75,6 +75,8 @@ type Reader struct {
 	entry entry
 	found bool // entry is complete and has not been returned
 
+	selected func(path string) bool // tells which entries are returned; nil = all
+
 	rangeText [3][]byte // timeline, start, end
 	rangeSeen [3]bool
 }
@@ -146,6 +148,10 @@ func NewReader(src io.Reader) *Reader {
 	return &Reader{lexer: newLexer(src)}
 }
 
+// Select makes Next go only to files that keep tells by their paths; the rest of
+// the manifest is read and checked as well. It is called before Next.
+func (r *Reader) Select(keep func(path string) bool) { r.selected = keep }
+
 // Next goes to the next file. It returns false behind the last one, when the
 // whole manifest has been read and its checksum compared, and on an error.
 func (r *Reader) Next() bool {
@@ -158,7 +164,9 @@ func (r *Reader) Next() bool {
 	}
 	r.found = false
 	for r.err == nil && !r.found && !r.done {
-		r.err = r.step()
+		if r.err = r.step(); r.found && r.selected != nil {
+			r.found = r.selected(string(r.entry.path))
+		}
 	}
 	return r.found && r.err == nil
 }

@@ -109,3 +109,36 @@ func TestReaderReadsVersion2(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }
+
+func TestASelectionReadsAndChecksTheRestAsWell(t *testing.T) {
+	b := realManifest(t, "postgresql-15.manifest.gz")
+	all, err := readAll(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	below := func(path string) bool { return strings.HasPrefix(path, "global/") }
+	var want []string
+	for _, f := range all.files {
+		if below(f.Path) {
+			want = append(want, f.Path)
+		}
+	}
+	read := func(b []byte) ([]string, error) {
+		r := NewReader(bytes.NewReader(b))
+		r.Select(below)
+		c, err := contentsOf(r)
+		var got []string
+		for _, f := range c.files {
+			got = append(got, f.Path)
+		}
+		return got, err
+	}
+	got, err := read(b)
+	if err != nil || len(want) < 10 || len(want) == len(all.files) || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%d files of %d, want %d: %v", len(got), len(all.files), len(want), err)
+	}
+	bad := bytes.Replace(b, []byte(`"Path": "PG_VERSION"`), []byte(`"Path": "PG_VERSIOM"`), 1)
+	if _, err := read(bad); err == nil {
+		t.Error("what was not selected is another one, and that is no error")
+	}
+}

@@ -167,7 +167,7 @@ func (p *Plan) checkTargets() error {
 		sets = p.chain.Sets()
 	}
 	for _, s := range sets {
-		if err := p.checkSources(s); err != nil {
+		if err := checkSources(s, p.targets()); err != nil {
 			return err
 		}
 	}
@@ -188,11 +188,11 @@ func (p *Plan) checkTargets() error {
 }
 
 // checkSources refuses to restore into a backup that is read.
-func (p *Plan) checkSources(s *backupset.Set) error {
+func checkSources(s *backupset.Set, targets []target) error {
 	if s.Form == backupset.Tar {
 		return nil
 	}
-	if err := p.checkSource(target{what: "the backup", path: absolute(s.Path)}); err != nil {
+	if err := checkSource(target{what: "the backup", path: absolute(s.Path)}, targets); err != nil {
 		return err
 	}
 	if s.Form != backupset.Plain {
@@ -201,7 +201,8 @@ func (p *Plan) checkSources(s *backupset.Set) error {
 	// Its tablespaces are read through links.
 	for i := range s.Archives {
 		if a := &s.Archives[i]; a.Kind == backupset.Tablespace {
-			if err := p.checkSource(target{what: fmt.Sprintf("the backup's tablespace %d", a.OID), path: absolute(a.Path())}); err != nil {
+			own := target{what: fmt.Sprintf("the backup's tablespace %d", a.OID), path: absolute(a.Path())}
+			if err := checkSource(own, targets); err != nil {
 				return err
 			}
 		}
@@ -210,9 +211,9 @@ func (p *Plan) checkSources(s *backupset.Set) error {
 }
 
 // checkSource refuses to restore into a directory of the backup itself.
-func (p *Plan) checkSource(own target) error {
+func checkSource(own target, targets []target) error {
 	real := claim.Resolve(own.path)
-	for _, t := range p.targets() {
+	for _, t := range targets {
 		if claim.Overlap(claim.Resolve(t.path), real) {
 			return &OverlapError{own.what, own.path, t.what, t.path}
 		}

@@ -86,12 +86,10 @@ type run struct {
 	// restored beside the data directory's.
 	ready chan struct{}
 
-	meter        *meter
-	recorder     *manifest.Recorder   // of the files that a manifest lists
-	alternatives []*manifest.Recorder // the same with other checksums
-	unlisted     *manifest.Recorder   // of those that it does not
-	ledgers      []*manifest.Ledger
-	data         *dataDirectory
+	meter      *meter
+	comparison                    // of the files that a manifest lists
+	unlisted   *manifest.Recorder // those that it does not
+	data       *dataDirectory
 
 	version  pgdata.Version
 	control  *pgdata.Control
@@ -100,9 +98,7 @@ type run struct {
 }
 
 func (r *run) close() {
-	for _, l := range r.ledgers {
-		l.Close()
-	}
+	r.comparison.close()
 	if r.data != nil {
 		r.data.close()
 	}

@@ -56,6 +56,7 @@ func Hints(err error) []string {
 		archive     *backupset.ArchiveError
 		order       *chain.CheckError
 		nothing     *chain.MissingError
+		notFound    *restore.NotFoundError
 	)
 	one := func(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
 	switch {
@@ -69,6 +70,8 @@ func Hints(err error) []string {
 		return one("\"pgbasin info\" shows for each backup which ones it builds on.")
 	case errors.As(err, &nothing):
 		return one("A backup between them is missing or was altered: \"pgbasin info\" shows for each which ones it builds on.")
+	case errors.As(err, &notFound):
+		return one("Paths are those in the data directory, such as global/pg_control or base/5; those of tablespaces begin with pg_tblspc and the OID.")
 	case errors.As(err, &notBackup):
 		return one("Give the directory that the backup was taken into, or its tar file.")
 	case errors.As(err, &notEmpty):

@@ -45,6 +45,7 @@ const helpText = `{call} lays out a data directory from a base backup.
 
 Usage:
   {call} [OPTION]... -D DATADIR BACKUP [INCREMENTAL]...
+  {call} [OPTION]... --only=PATH -D DIRECTORY BACKUP
 
 BACKUP is a directory of tar files, a data directory in plain format, a tar file,
 or - for a tar file on standard input. Incremental backups follow the full one
@@ -57,6 +58,13 @@ Options controlling the output:
                          the tablespace's OID
       --waldir=WALDIR    location for the write-ahead log directory
       --dry-run          show what would be done, and do nothing
+
+Options for single files of a full backup:
+      --only=PATH        restore only this file, or this directory with all that
+                         is in it, by its path in the data directory, such as
+                         global/pg_control, base/5 or pg_tblspc/16385; may be
+                         given several times. What comes out is not a data
+                         directory that can be started.
 
 {recovery}
 General options:

@@ -25,6 +25,9 @@ type options struct {
 	verbose     bool
 	json        bool
 
+	only   []string // names of files and directories; none = all of the backup
+	others []string // options that were given and that --only cannot go with
+
 	Recovery RecoveryOptions
 }
 
@@ -40,8 +43,13 @@ func (o *options) table() []getopt.Option {
 		{Long: "progress", Short: 'P', Set: usage.Flag(&o.progress)},
 		{Long: "verbose", Short: 'v', Set: usage.Flag(&o.verbose)},
 		{Long: "json", Set: usage.Flag(&o.json)},
+		{Long: "only", Arg: true, Set: o.addOnly},
 	}...)
-	return append(table, o.Recovery.Table()...)
+	table = append(table, o.Recovery.Table()...)
+	for i := range table {
+		o.noteOther(&table[i])
+	}
+	return table
 }
 
 // parse reads the command line. The error is one that usage.Answered knows.
@@ -66,6 +74,9 @@ func (o *options) check() error {
 		return usage.RefuseWithHelp("no target directory specified")
 	case o.waldir.Given && !usage.AbsolutePath(o.waldir.Text):
 		return usage.RefuseWithHelp("WAL directory location must be an absolute path")
+	}
+	if err := o.checkOnly(); err != nil {
+		return err
 	}
 	return o.Recovery.Check()
 }

@@ -35,6 +35,9 @@ type run struct {
 }
 
 func (r *run) run(ctx context.Context) int {
+	if len(r.o.only) > 0 {
+		return r.runOnly(ctx)
+	}
 	lib, err := r.library()
 	if err != nil {
 		return r.fail(ctx, nil, err)
@@ -73,26 +76,37 @@ func (r *run) library() (restore.Options, error) {
 		lib.WALDir = o.waldir.Text
 	}
 	lib.Tablespaces = o.tablespaces
-	lib.Sync = o.syncBy
-	if o.noSync {
-		lib.Sync = restore.NoSync
-	}
+	lib.Sync = o.sync()
 	lib.NoClean = o.noClean
 	lib.ReadAll = o.dryRun
-	lib.Observer = restore.Observer{
+	lib.Observer = r.observer()
+	return lib, nil
+}
+
+// sync is how what is written is made durable.
+func (o *options) sync() restore.SyncMethod {
+	if o.noSync {
+		return restore.NoSync
+	}
+	return o.syncBy
+}
+
+// observer tells what happens.
+func (r *run) observer() restore.Observer {
+	observer := restore.Observer{
 		Info:    r.info,
 		Warning: r.p.Warning,
 		Cleanup: func(what string) { r.cleanup = append(r.cleanup, what) },
 	}
-	if o.progress {
-		lib.Observer.Progress = func(p restore.Progress) {
+	if r.o.progress {
+		observer.Progress = func(p restore.Progress) {
 			r.report.Update(progress.State{
 				Done: p.Done, Total: p.Total, Part: p.Archive, Parts: p.Archives, Unit: "archive",
 				File: p.File, Finished: p.Finished,
 			})
 		}
 	}
-	return lib, nil
+	return observer
 }
 
 func (r *run) info(step string) {

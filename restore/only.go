@@ -1,0 +1,427 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/internal/claim"
+	"github.com/pgbasin/pgbasin/internal/durable"
+	"github.com/pgbasin/pgbasin/tarstream"
+)
+
+// OnlyOptions say which files of a backup to get, and where to.
+type OnlyOptions struct {
+	// Backup is a full backup in any form, or "-" for Stdin.
+	Backup string
+	Stdin  io.Reader
+	// Names are files, and directories with all that is below them, by their paths
+	// relative to the data directory; those of tablespaces are below
+	// pg_tblspc/<oid>, and those of WAL below pg_wal, wherever the backup has them.
+	Names []string
+	// Dir is an absolute path. The directory is made, or must be empty. The files
+	// get the same paths below it.
+	Dir string
+
+	// NoVerify leaves out the comparison with the manifest.
+	NoVerify bool
+	Sync     SyncMethod
+	// NoClean leaves everything in place when something fails.
+	NoClean  bool
+	Observer Observer
+}
+
+// OnlyResult is what Only got.
+type OnlyResult struct {
+	Dir   string
+	Files int64
+	Bytes int64
+	// Verified says that the backup has a manifest, and that Compared of the files
+	// are as it says. It says nothing of WAL, and that recovery's configuration may
+	// be another one is all right.
+	Verified bool
+	Compared int64
+	Duration time.Duration
+}
+
+// NotFoundError says that a backup has no files of some names.
+type NotFoundError struct {
+	Backup string
+	Names  []string
+}
+
+func (e *NotFoundError) Error() string {
+	quoted := make([]string, len(e.Names))
+	for i, name := range e.Names {
+		quoted[i] = strconv.Quote(name)
+	}
+	return fmt.Sprintf("backup %q has nothing that is called %s", e.Backup, strings.Join(quoted, " or "))
+}
+
+// Only gets some files out of a full backup, as they are in it, and compares them
+// with its manifest. Nothing is made ready for a server: what comes out is no data
+// directory, whatever is in it.
+//
+// Of a data directory, of an uncompressed tar, and of one with zstd and a seek table
+// little else is read; other tars are read whole. When it fails, or ctx ends
+// it, what it made is removed. Until it is done the directory holds a marker, by
+// which a further run knows what a killed one left. Errors are, among others, those
+// of backupset.Open, *IncrementalError, *NotFoundError, *NotEmptyError and
+// *OverlapError.
+func Only(ctx context.Context, o OnlyOptions) (*OnlyResult, error) {
+	began := time.Now()
+	if !filepath.IsAbs(o.Dir) {
+		return nil, fmt.Errorf("directory %q is not an absolute path", o.Dir)
+	}
+	o.Dir = filepath.Clean(o.Dir)
+	names, err := memberNames(o.Names)
+	if err != nil {
+		return nil, err
+	}
+	set, err := backupset.Open(o.Backup, backupset.Options{Stdin: o.Stdin, Note: o.Observer.warning})
+	if err != nil {
+		return nil, err
+	}
+	defer set.Close()
+	head, err := set.Peek(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if head.Label != nil && head.Label.Incremental() {
+		return nil, &IncrementalError{set.Path, head.Label.IncrementalFromLSN}
+	}
+	if err := checkSources(set, []target{{what: "directory", path: o.Dir}}); err != nil {
+		return nil, err
+	}
+	r := &only{o: &o, set: set, head: head, names: names, found: make([]bool, len(names))}
+	r.dirs.Spare = backupset.RestoreMarker
+	r.dirs.Leftover = func(dir *os.Root) bool { return debris(dir, o.Dir) }
+	err = r.run(ctx)
+	r.close()
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if o.NoClean {
+			r.dirs.Keep(o.Observer.cleanup)
+		} else {
+			r.dirs.Remove(o.Observer.cleanup)
+		}
+		return nil, err
+	}
+	r.result.Dir, r.result.Duration = o.Dir, time.Since(began)
+	return &r.result, nil
+}
+
+// memberNames checks names and brings them into the form that members have.
+func memberNames(given []string) ([]string, error) {
+	if len(given) == 0 {
+		return nil, errors.New("no file to restore was named")
+	}
+	names := make([]string, len(given))
+	for i, name := range given {
+		clean := filepath.ToSlash(name)
+		if !path.IsAbs(clean) {
+			clean = path.Clean(clean)
+		}
+		if name == "" || tarstream.CheckName(clean) != nil {
+			return nil, fmt.Errorf("%q is not the path of a file or directory in a data directory", name)
+		}
+		names[i] = clean
+	}
+	return names, nil
+}
+
+// only is one run of Only.
+type only struct {
+	o     *OnlyOptions
+	set   *backupset.Set
+	head  *backupset.Head
+	names []string
+	found []bool // of each name: something is called so
+
+	dirs         claim.Set
+	out          *tarstream.Extractor
+	meter        *meter
+	comparison   comparison
+	manifestName string // of a manifest's copy in the directory
+	parent       string // the directory that was made last
+	result       OnlyResult
+}
+
+func (r *only) close() {
+	r.comparison.close()
+	if f := r.comparison.manifest; f != nil {
+		f.Close()
+	}
+	if r.out != nil {
+		r.out.Close()
+	}
+}
+
+func (r *only) root() *os.Root { return r.dirs.Root(r.o.Dir) }
+
+func (r *only) synced() bool { return r.o.Sync != durable.NoSync }
+
+func (r *only) run(ctx context.Context) error {
+	if err := r.claim(); err != nil {
+		return err
+	}
+	r.comparison = comparison{set: r.set, warn: r.o.Observer.warning}
+	r.comparison.start, _, _ = r.head.Start()
+	if r.o.NoVerify {
+		r.comparison.open(r.o.Dir, nil)
+	} else {
+		r.comparison.open(r.o.Dir, checksums(r.head))
+	}
+	if err := r.readAll(ctx); err != nil {
+		return err
+	}
+	if err := r.checkFound(); err != nil {
+		return err
+	}
+	r.result.Files, r.result.Bytes = r.comparison.recorder.Files(), r.comparison.recorder.Bytes()
+	if err := r.verify(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return r.commit()
+}
+
+// claim takes the directory and marks it.
+func (r *only) claim() error {
+	if err := r.dirs.Take("target", r.o.Dir, 0o700); err != nil {
+		return err
+	}
+	if r.synced() {
+		if err := r.dirs.SyncNames(); err != nil {
+			return err
+		}
+	}
+	if err := newMarker(unfinished(r.o.Dir), r.o.Dir, []string{r.o.Dir}).put(r.root(), r.synced()); err != nil {
+		return err
+	}
+	var err error
+	r.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
+		Dir: r.o.Dir, Open: r.dirs.Open, Exists: func(string) bool { return true }, // the directories above come when they are needed
+		Writeback: r.o.Sync == durable.Syncfs, Sync: r.o.Sync == durable.Fsync,
+	})
+	return err
+}
+
+// readAll reads those archives that may have what is wanted.
+func (r *only) readAll(ctx context.Context) error {
+	r.meter = newMeter(r.o.Observer.Progress, 0, len(r.set.Archives))
+	for i := range r.set.Archives {
+		a := &r.set.Archives[i]
+		v := &onlyArchive{only: r, prefix: archivePrefix(a)}
+		names := below(r.names, strings.TrimSuffix(v.prefix, "/"))
+		if a.Kind == backupset.Data && r.set.Form == backupset.Tar && !r.o.NoVerify && !r.head.StaleManifest {
+			v.manifest = true
+			names = append(names, backupset.ManifestName)
+		}
+		if len(names) > 0 {
+			v.record, v.write = r.comparison.recording(v.prefix), r.meter.visitor(r.o.Dir, r.out)
+			if err := r.set.ReadOnly(ctx, a, names, v); err != nil {
+				return err
+			}
+		}
+		r.meter.archiveDone()
+	}
+	if err := r.out.Close(); err != nil {
+		return err
+	}
+	r.meter.finish()
+	return nil
+}
+
+// archivePrefix stands in front of the names in an archive.
+func archivePrefix(a *backupset.Archive) string {
+	switch a.Kind {
+	case backupset.Tablespace:
+		return tablespaceName(a.OID) + "/"
+	case backupset.WAL:
+		return "pg_wal/" // no tar of its own holds WAL before 10
+	}
+	return ""
+}
+
+// below are the names that are in a directory, as they are called there.
+func below(names []string, dir string) []string {
+	if dir == "" {
+		return append([]string(nil), names...)
+	}
+	var list []string
+	for _, name := range names {
+		if tarstream.Within(dir, name) {
+			return []string{"."}
+		}
+		if tarstream.Within(name, dir) {
+			list = append(list, name[len(dir)+1:])
+		}
+	}
+	return list
+}
+
+// wanted tells whether a name was asked for, by itself or by a directory above.
+func (r *only) wanted(name string) bool {
+	for _, chosen := range r.names {
+		if tarstream.Within(name, chosen) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *only) checkFound() error {
+	e := &NotFoundError{Backup: r.o.Backup}
+	for i, found := range r.found {
+		if !found {
+			e.Names = append(e.Names, r.names[i])
+		}
+	}
+	if len(e.Names) > 0 {
+		return e
+	}
+	return nil
+}
+
+// verify compares what came with the manifest, and takes the copy of one away.
+func (r *only) verify() error {
+	if r.o.NoVerify {
+		r.result.Compared = 0
+		return nil
+	}
+	m, err := r.comparison.compare(r.wanted)
+	if err != nil {
+		return err
+	}
+	if r.result.Verified = m != nil; !r.result.Verified {
+		r.result.Compared = 0
+	}
+	f := r.comparison.manifest
+	if f == nil {
+		return nil
+	}
+	r.comparison.manifest = nil
+	return errors.Join(f.Close(), r.root().Remove(r.manifestName))
+}
+
+// commit makes everything durable, and only then what it is.
+func (r *only) commit() error {
+	if r.synced() {
+		r.o.Observer.info("syncing data to disk ...")
+	}
+	sync := func() error { return r.dirs.Sync(r.o.Sync) }
+	if r.o.Sync == durable.Fsync {
+		sync = r.dirs.SyncDirs
+	}
+	if err := sync(); err != nil {
+		return err
+	}
+	if err := r.root().Remove(backupset.RestoreMarker); err != nil {
+		return fmt.Errorf("could not remove file %q: %w", filepath.Join(r.o.Dir, backupset.RestoreMarker), err)
+	}
+	if r.synced() {
+		if err := durable.SyncDirIn(r.root(), "."); err != nil {
+			return err
+		}
+	}
+	r.dirs.Release()
+	return nil
+}
+
+// onlyArchive brings the chosen members of one archive to the directory.
+type onlyArchive struct {
+	*only
+	prefix        string
+	manifest      bool // it may have the backup's manifest as a member
+	record, write tarstream.Visitor
+
+	header tarstream.Header
+	pass   bool // the current member is one that was asked for
+	copied bool // it is the manifest
+}
+
+// Member implements tarstream.Visitor.
+func (v *onlyArchive) Member(h *tarstream.Header) error {
+	v.header = *h
+	v.header.Name = v.prefix + h.Name
+	if h.Name == "." {
+		v.header.Name = strings.TrimSuffix(v.prefix, "/")
+	}
+	name := v.header.Name
+	v.copied = v.manifest && name == backupset.ManifestName && h.Type == tarstream.Regular
+	if v.copied {
+		if err := v.copyManifest(); err != nil {
+			return err
+		}
+	}
+	// What a link leads to comes from elsewhere, under the name of the link.
+	v.pass = name != "" && h.Type != tarstream.Symlink && v.wanted(name)
+	if !v.pass {
+		return nil
+	}
+	for i, chosen := range v.names {
+		v.found[i] = v.found[i] || tarstream.Within(name, chosen)
+	}
+	if dir := path.Dir(name); dir != "." && dir != v.parent {
+		if err := claim.MakeBelow(v.root(), dir, 0o700); err != nil {
+			return err
+		}
+		v.parent = dir
+	}
+	if h.Type == tarstream.Regular && !uncovered(name) {
+		v.result.Compared++
+	}
+	if err := v.record.Member(h); err != nil {
+		return err
+	}
+	return v.write.Member(&v.header)
+}
+
+// copyManifest puts the manifest aside until the files can be compared.
+func (v *onlyArchive) copyManifest() (err error) {
+	if v.comparison.manifest != nil {
+		return fmt.Errorf("file %q is in the backup twice", backupset.ManifestName)
+	}
+	v.comparison.manifest, v.manifestName, err = durable.CreateTemp(v.root(), claim.ProbePrefix+"manifest-")
+	return err
+}
+
+// Content implements tarstream.Visitor.
+func (v *onlyArchive) Content(p []byte) error {
+	if v.copied {
+		if _, err := v.comparison.manifest.Write(p); err != nil {
+			return err
+		}
+	}
+	if !v.pass {
+		return nil
+	}
+	if err := v.record.Content(p); err != nil {
+		return err
+	}
+	return v.write.Content(p)
+}
+
+// EndMember implements tarstream.Visitor.
+func (v *onlyArchive) EndMember() error {
+	if !v.pass {
+		return nil
+	}
+	if err := v.record.EndMember(); err != nil {
+		return err
+	}
+	return v.write.EndMember()
+}
