@@ -11,10 +11,6 @@ import (
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
 
-// fileBuffer gathers the small writes of tar headers and of compressors. Data
-// that is larger goes past it.
-const fileBuffer = 256 << 10
-
 // compressedFile is a file with a compressor in front.
 type compressedFile struct {
 	file *os.File
@@ -31,7 +27,8 @@ type compressedFile struct {
 
 func compressTo(f *os.File, spec codec.Spec) (*compressedFile, error) {
 	c := &compressedFile{file: f}
-	c.buf = bufio.NewWriterSize((*writebackFile)(c), fileBuffer)
+	// It gathers the small writes of tar headers and of compressors.
+	c.buf = bufio.NewWriterSize((*writebackFile)(c), durable.WriteSize)
 	var err error
 	if c.codec, err = codec.NewWriter(c.buf, spec); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -118,7 +115,7 @@ type writebackFile compressedFile
 const writebackStep = 8 << 20
 
 func (w *writebackFile) Write(p []byte) (int, error) {
-	n, err := w.file.Write(p)
+	n, err := durable.Write(w.file, p)
 	if w.size += int64(n); w.size-w.begun >= writebackStep {
 		durable.StartWriteback(w.file, w.begun, w.size-w.begun)
 		w.begun = w.size

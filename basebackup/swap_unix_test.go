@@ -21,10 +21,11 @@ import (
 // swap moves a directory away and puts a link to another one in its place.
 func swap(t testing.TB, path, elsewhere string) {
 	t.Helper()
-	if err := os.Rename(path, path+".moved"); err != nil {
+	moved := path + ".moved"
+	if err := os.Symlink(elsewhere, moved); err != nil {
 		t.Error(err)
 	}
-	if err := os.Symlink(elsewhere, path); err != nil {
+	if err := exchange(path, moved); err != nil {
 		t.Error(err)
 	}
 }

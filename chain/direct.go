@@ -10,7 +10,7 @@ import (
 	"github.com/pgbasin/pgbasin/tarstream"
 )
 
-// readSize is how much is read at once, in bytes, and written: see tarstream for why not more.
+// readSize is how much is read at once, in bytes.
 const readSize = 256 << 10
 
 // readDirect reads an archive of data directories: each file is looked up by its

@@ -20,9 +20,9 @@
 //	                      1 worker   2 workers   each further
 //	gzip                        10          14              4
 //	lz4                          6           8              2
-//	zstd up to level 5          17          25              9
-//	zstd 6 to 9                 20          31             12
-//	zstd from 10 on             50          91             42
+//	zstd 1 and 2                14          21              7
+//	zstd 3 to 9                 16          25              9
+//	zstd from 10 on             49          90             42
 //	zstd, long, level 3         59          86             27
 //
 // A Reader holds 1 MiB and what the format asks for: nothing more for gzip that was written by others, twice the block size for LZ4 (at most 4 MiB,

@@ -71,7 +71,7 @@ func (w *tarWriter) open() error {
 
 // Write names the file in errors.
 func (w *tarWriter) Write(p []byte) (int, error) {
-	n, err := w.file.Write(p)
+	n, err := durable.Write(w.file, p)
 	if err != nil {
 		return n, fmt.Errorf("could not write to file %q: %w", w.path, err)
 	}

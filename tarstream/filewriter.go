@@ -8,12 +8,10 @@ import (
 
 const (
 	// gather is how much of a file is collected for one write when it comes in
-	// small pieces, and the most that is given to one write: for larger ones Linux
-	// looks for larger runs of free memory, and where there are few (the rest is
-	// cached files) that took two to three times as long.
-	gather = 256 << 10
+	// small pieces.
+	gather = durable.WriteSize
 	// direct is the size from which a piece is worth a write of its own.
-	direct = 128 << 10
+	direct = gather / 2
 	// writebackStep is how much of a large file is written before the operating
 	// system is asked to begin with it. Smaller files are left to the sync.
 	writebackStep = 8 << 20
@@ -63,19 +61,13 @@ func (w *fileWriter) write(f *os.File, p []byte, last bool) error {
 }
 
 func (w *fileWriter) put(f *os.File, p []byte) error {
-	for len(p) > 0 {
-		n, err := f.Write(p[:min(len(p), gather)])
-		w.written += int64(n)
-		p = p[n:]
-		if err != nil {
-			return err
-		}
-	}
-	if w.writeback && w.written-w.hinted >= writebackStep {
+	n, err := durable.Write(f, p)
+	w.written += int64(n)
+	if err == nil && w.writeback && w.written-w.hinted >= writebackStep {
 		durable.StartWriteback(f, w.hinted, w.written-w.hinted)
 		w.hinted = w.written
 	}
-	return nil
+	return err
 }
 
 // end asks for write-back of the rest of a large file.
