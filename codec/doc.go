@@ -1,7 +1,7 @@
 // Package codec compresses and decompresses streams in the formats of PostgreSQL's base backups (gzip, LZ4 frames, Zstandard), and
 // understands PostgreSQL's compression specifications.
 //
-// What it writes any tool for the format reads: gzip is one member, LZ4 one frame with a checksum of the content, Zstandard a sequence of
+// What it writes any tool for the format reads: gzip is one member, LZ4 one frame with a checksum of each block, Zstandard a sequence of
 // frames with a checksum each. The bytes written depend on the input, the Spec's level and the calls of Flush and Boundary,
 // not on the number of workers or on how the input was split into writes. The member of gzip is in sections, which only a Reader knows of (sections.go).
 //

@@ -14,11 +14,12 @@ const (
 	lz4Block     = 1 << 20
 	lz4Block1MiB = 6 << 4 // BD byte
 	lz4Stored    = 1 << 31
-	// lz4Flags is the FLG byte: version 1, independent blocks, content checksum.
-	lz4Flags = 1<<6 | 1<<5 | 1<<2
+	// lz4Flags is the FLG byte: version 1, independent blocks, block checksums.
+	lz4Flags = 1<<6 | 1<<5 | 1<<4
 )
 
-// lz4Format writes one frame of independent blocks with a content checksum (doc/lz4_Frame_format.md of the LZ4 library).
+// lz4Format writes one frame of independent blocks with a checksum each (doc/lz4_Frame_format.md of the LZ4 library). A checksum of the content would be
+// of three times as much, by one goroutine: a tenth of a backup's CPU time.
 func lz4Format(s Spec) format {
 	header := binary.LittleEndian.AppendUint32(nil, lz4Magic)
 	header = append(header, lz4Flags, lz4Block1MiB)
@@ -28,10 +29,7 @@ func lz4Format(s Spec) format {
 		blockSize: lz4Block,
 		encoder:   func() (blockEncoder, error) { return newLZ4Encoder(s.level()), nil },
 		header:    append(header, byte(sum.Sum32()>>8)),
-		sum:       new(xxh32),
-		trailer: func(sum checksum, _ int64) []byte {
-			return binary.LittleEndian.AppendUint32(make([]byte, 4), sum.Sum32()) // after the end mark, a block size of zero
-		},
+		trailer:   func(checksum, int64) []byte { return make([]byte, 4) }, // the end mark, a block size of zero
 	}
 }
 
@@ -61,7 +59,7 @@ func (e *lz4Encoder) encode(dst []byte, b *block) ([]byte, error) {
 		return dst, nil
 	}
 	at := len(dst)
-	dst = slices.Grow(dst, 4+len(data))[:at+4+len(data)]
+	dst = slices.Grow(dst, 4+len(data)+4)[:at+4+len(data)]
 	size, room := dst[at:at+4], dst[at+4:]
 	var n int
 	// An error, or 0, says that the block does not become smaller.
@@ -72,11 +70,13 @@ func (e *lz4Encoder) encode(dst []byte, b *block) ([]byte, error) {
 	}
 	if n <= 0 || n >= len(data) {
 		binary.LittleEndian.PutUint32(size, lz4Stored|uint32(len(data)))
-		copy(room, data)
-		return dst, nil
+		n = copy(room, data)
+	} else {
+		binary.LittleEndian.PutUint32(size, uint32(n))
 	}
-	binary.LittleEndian.PutUint32(size, uint32(n))
-	return dst[:at+4+n], nil
+	var sum xxh32
+	sum.Write(room[:n])
+	return binary.LittleEndian.AppendUint32(dst[:at+4+n], sum.Sum32()), nil
 }
 
 func unlz4(src io.Reader, out *pieces) error {

@@ -1,8 +1,9 @@
 package codec
 
-import (
-	"github.com/klauspost/compress/zstd"
-)
+import "github.com/klauspost/compress/zstd"
+
+// zstdWorth is for a chooser, in per cent. With less the output becomes larger again: the thorough encoder gains less on a whole block than on a sample.
+const zstdWorth = 3
 
 // newZstdEncoder makes an encoder for frames of up to size bytes.
 //
@@ -30,7 +31,7 @@ func newZstdEncoder(level, size int) (blockEncoder, error) {
 		return nil, err
 	}
 	thorough, err := zstdLevel(zstd.SpeedDefault, size)
-	return &zstdChooser{fast: fast, thorough: thorough}, err
+	return &chooser{fast: fast, thorough: thorough, worth: zstdWorth}, err
 }
 
 func zstdLevel(l zstd.EncoderLevel, size int) (zstdEncoder, error) {
@@ -46,36 +47,4 @@ func (e zstdEncoder) encode(dst []byte, b *block) ([]byte, error) {
 		return dst, nil
 	}
 	return e.z.EncodeAll(b.data(), dst), nil
-}
-
-// zstdChooser takes for each block the faster of two encoders, unless a sample says that the other one is worth its time.
-type zstdChooser struct {
-	fast, thorough zstdEncoder
-	trial          []byte
-}
-
-const (
-	zstdSample = 64 << 10 // bytes
-	// zstdWorth is by how many per cent the sample must become smaller. Less makes the output larger again: the thorough encoder gains less on a
-	// whole block than on a sample.
-	zstdWorth = 3
-)
-
-func (e *zstdChooser) encode(dst []byte, b *block) ([]byte, error) {
-	if e.prefersFast(b.data()) {
-		return e.fast.encode(dst, b)
-	}
-	return e.thorough.encode(dst, b)
-}
-
-// prefersFast tries both on the middle of the data. It depends on the data alone.
-func (e *zstdChooser) prefersFast(data []byte) bool {
-	if len(data) < 4*zstdSample {
-		return false // too little to be worth a trial
-	}
-	sample := data[(len(data)-zstdSample)/2:][:zstdSample]
-	e.trial = e.fast.z.EncodeAll(sample, e.trial[:0])
-	fast := len(e.trial)
-	e.trial = e.thorough.z.EncodeAll(sample, e.trial[:0])
-	return len(e.trial)*100 > fast*(100-zstdWorth)
 }

@@ -32,7 +32,7 @@ func TestDefaultLevelOfZstdTakesTheEncoderThatSuitsTheData(t *testing.T) {
 		}
 		return e
 	}
-	chooser := &zstdChooser{fast: encoder(zstd.SpeedFastest), thorough: encoder(zstd.SpeedDefault)}
+	chooser := &chooser{fast: encoder(zstd.SpeedFastest), thorough: encoder(zstd.SpeedDefault), worth: zstdWorth}
 	for _, test := range []struct {
 		name string
 		data []byte
@@ -42,8 +42,8 @@ func TestDefaultLevelOfZstdTakesTheEncoderThatSuitsTheData(t *testing.T) {
 		{"index of few values", postings(zstdBlock), false},
 		{"less than is worth a trial", pages(100_000), false},
 	} {
-		if got := chooser.prefersFast(test.data); got != test.fast {
-			t.Errorf("%s: prefers the fast one: %v, want %v", test.name, got, test.fast)
+		if got, err := chooser.prefersFast(test.data); got != test.fast || err != nil {
+			t.Errorf("%s: prefers the fast one: %v, %v, want %v", test.name, got, err, test.fast)
 		}
 		size := func(e blockEncoder) int {
 			out, err := e.encode(nil, &block{buf: test.data})
