@@ -75,3 +75,41 @@ func BenchmarkReader(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSeekable prints the MB/s of pieces of 64 KiB, one after the other and here and there.
+func BenchmarkSeekable(b *testing.B) {
+	var z bytes.Buffer
+	w, err := NewWriter(&z, Spec{Algorithm: Zstd})
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := pages(4 << 20)
+	for range 4 {
+		w.Boundary()
+		w.Write(data)
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	s, err := OpenSeekable(bytes.NewReader(z.Bytes()), int64(z.Len()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	const piece = 64 << 10
+	for _, order := range []struct {
+		name string
+		step int64
+	}{{"in-order", piece}, {"here-and-there", 5<<20 + piece}} {
+		b.Run(order.name, func(b *testing.B) {
+			b.SetBytes(piece)
+			b.ReportAllocs()
+			buf, at := make([]byte, piece), int64(0)
+			for b.Loop() {
+				if _, err := s.ReadAt(buf, at); err != nil {
+					b.Fatal(err)
+				}
+				at = (at + order.step) % (s.Size() - piece)
+			}
+		})
+	}
+}

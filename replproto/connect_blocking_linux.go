@@ -138,12 +138,13 @@ func (c *blockingConn) control(f func(fd int) error) error {
 
 // failure makes an error what package net makes of it.
 func (c *blockingConn) failure(op string, err error) error {
+	if err == nil || err == io.EOF && !c.closed.Load() {
+		return err
+	}
 	var path *os.PathError
 	switch {
-	case c.closed.Load() && err != nil || errors.Is(err, os.ErrClosed):
+	case c.closed.Load() || errors.Is(err, os.ErrClosed):
 		err = net.ErrClosed
-	case err == nil || err == io.EOF:
-		return err
 	case errors.As(err, &path):
 		err = os.NewSyscallError(op, path.Err)
 	}

@@ -132,3 +132,65 @@ func TestAnEncryptedConnectionIsNotTakenApart(t *testing.T) {
 		}
 	}
 }
+
+func TestReadingABlockingConnectionAllocatesNothing(t *testing.T) {
+	c, peer := blockingPair(t, "unix", t.TempDir()+"/s")
+	b := make([]byte, 1)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := peer.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		c.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := c.Read(b); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for each message", n)
+	}
+}
+
+// BenchmarkRead is about what a read costs by the poller and without it, with a peer
+// that sends as a server does.
+func BenchmarkRead(b *testing.B) {
+	for _, kind := range []string{"polled", "blocking"} {
+		b.Run(kind, func(b *testing.B) {
+			l, err := net.Listen("unix", b.TempDir()+"/s")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			c, err := net.Dial("unix", l.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if kind == "blocking" {
+				c = blocking(c)
+			}
+			defer c.Close()
+			peer, err := l.Accept()
+			if err != nil {
+				b.Fatal(err)
+			}
+			go func() {
+				for piece := make([]byte, 8<<10); ; {
+					if _, err := peer.Write(piece); err != nil {
+						return
+					}
+				}
+			}()
+			buf := make([]byte, receiveBuffer)
+			b.ReportAllocs()
+			received, reads := 0, 0
+			for b.Loop() {
+				n, err := c.Read(buf)
+				if err != nil {
+					b.Fatal(err)
+				}
+				received += n
+				reads++
+			}
+			b.ReportMetric(float64(received)/float64(reads), "B/read")
+			b.ReportMetric(float64(received)/b.Elapsed().Seconds()/1e6, "MB/s")
+		})
+	}
+}
