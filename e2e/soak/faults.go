@@ -99,19 +99,20 @@ func (s *soak) stallReceiver(ctx context.Context) error {
 }
 
 func (s *soak) restartServer(ctx context.Context) error {
-	s.note(func(c *counts) { c.restarts++; c.disturbed++ })
+	s.note(func(c *counts) { c.restarts++; c.disturbed++; c.down = true })
 	s.say("server restarted")
 	return s.bringUp(ctx, s.server.Stop)
 }
 
 func (s *soak) crashServer(ctx context.Context) error {
-	s.note(func(c *counts) { c.crashes++; c.disturbed++ })
+	s.note(func(c *counts) { c.crashes++; c.disturbed++; c.down = true })
 	s.say("server killed")
 	return s.bringUp(ctx, s.server.Kill)
 }
 
 // bringUp starts the server again after down has ended it.
 func (s *soak) bringUp(ctx context.Context, down func() error) error {
+	defer s.note(func(c *counts) { c.down = false })
 	if err := down(); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}

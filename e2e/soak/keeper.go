@@ -42,6 +42,9 @@ func (s *soak) backup(ctx context.Context, n int, disturb bool) error {
 	formats := [][]string{{"-Fp"}, {"-Ft"}, {"-Ft", "-Z", "zstd"}}
 	s.mu.Lock()
 	before := s.count.disturbed
+	if s.count.down {
+		before-- // this fault is not over
+	}
 	s.mu.Unlock()
 	args := append([]string{"backup", "-D", path, "-cfast", "-d", s.connection(s.backing.Host(), s.backing.Port(), "backup")}, formats[n%len(formats)]...)
 	p, err := s.start(args...)

@@ -59,7 +59,8 @@ type counts struct {
 	receiverKills, backupKills, cuts, stalls, restarts, crashes int
 	backups, failedBackups, proofs                              int
 	receiverPeak, backupPeak                                    int64
-	disturbed                                                   int // faults that a backup may fail of
+	disturbed                                                   int  // faults that a backup may fail of
+	down                                                        bool // the server is being brought down, and up again
 	lost                                                        int64
 	checked                                                     int64 // commits looked for at the end
 }
