@@ -109,7 +109,7 @@ func (s *Set) describeArchive(ctx context.Context, a *Archive, d *Description, s
 	if s.Form == Plain {
 		err = s.readPlain(ctx, a, v, true)
 	} else {
-		err = s.describeTar(ctx, a, d, v)
+		err = s.skimTar(ctx, a, v, v.skips)
 	}
 	if summary, manifestErr := v.endManifest(); err == nil {
 		err = manifestErr
@@ -141,19 +141,6 @@ func (s *Set) describeArchive(ctx context.Context, a *Archive, d *Description, s
 		s.judgeManifest(&d.Head)
 	}
 	return nil
-}
-
-// describeTar shows v what is in a tar.
-func (s *Set) describeTar(ctx context.Context, a *Archive, d *Description, v *scan) error {
-	r, err := openRandom(a, s.o.Progress)
-	if err != nil {
-		return err
-	}
-	if r == nil {
-		return s.readTar(ctx, a, v)
-	}
-	defer r.close()
-	return skim(ctx, a, r, v, v.skips)
 }
 
 func (d *Description) problem(format string, args ...any) {

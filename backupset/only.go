@@ -26,15 +26,7 @@ func (s *Set) ReadOnly(ctx context.Context, a *Archive, names []string, v tarstr
 		}
 		v = &rebase{next: v, at: p, note: s.note}
 	}
-	r, err := openRandom(a, s.o.Progress)
-	if err != nil {
-		return err
-	}
-	if r == nil {
-		return s.readTar(ctx, a, v)
-	}
-	defer r.close()
-	return skim(ctx, a, r, v, func() bool { return c.skip })
+	return s.skimTar(ctx, a, v, func() bool { return c.skip })
 }
 
 // selection are names of members.

@@ -7,6 +7,19 @@ import (
 	"github.com/pgbasin/pgbasin/tarstream"
 )
 
+// skimTar skims a tar that can be read at random, and reads any other whole.
+func (s *Set) skimTar(ctx context.Context, a *Archive, v tarstream.Visitor, skip func() bool) error {
+	r, err := openRandom(a, s.o.Progress)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return s.readTar(ctx, a, v)
+	}
+	defer r.close()
+	return skim(ctx, a, r, v, skip)
+}
+
 // skim shows v the members of a tar that can be read at random. After each header
 // it asks skip, and seeks over the content of the members that are to be skipped:
 // v gets none of it.

@@ -288,7 +288,7 @@ func (d *plain) sync() error {
 	if err := errors.Join(durable.SyncTree(wal, d.o.Sync), wal.Close()); err != nil {
 		return err
 	}
-	return d.dirs.SyncDirs()
+	return d.dirs.SyncWritten(d.o.Sync)
 }
 
 func (d *plain) openWALDir() (*os.Root, error) {

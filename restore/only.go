@@ -264,11 +264,7 @@ func (r *only) commit() error {
 	if r.synced() {
 		r.o.Observer.info("syncing data to disk ...")
 	}
-	sync := func() error { return r.dirs.Sync(r.o.Sync) }
-	if r.o.Sync == durable.Fsync {
-		sync = r.dirs.SyncDirs
-	}
-	if err := sync(); err != nil {
+	if err := r.dirs.SyncWritten(r.o.Sync); err != nil {
 		return err
 	}
 	if err := r.root().Remove(backupset.RestoreMarker); err != nil {

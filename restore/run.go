@@ -241,11 +241,7 @@ func (r *run) commit() error {
 	if r.o.Sync != durable.NoSync {
 		r.o.Observer.info("syncing data to disk ...")
 	}
-	sync := func() error { return r.dirs.Sync(r.o.Sync) }
-	if r.syncsFiles() {
-		sync = r.dirs.SyncDirs
-	}
-	if err := sync(); err != nil {
+	if err := r.dirs.SyncWritten(r.o.Sync); err != nil {
 		return err
 	}
 	data := r.root()

@@ -255,9 +255,12 @@ func (s *Set) Sync(m durable.SyncMethod) error {
 	return s.SyncNames()
 }
 
-// SyncDirs is Sync for directories of which every file was synced by who wrote
-// it.
-func (s *Set) SyncDirs() error {
+// SyncWritten is Sync for directories of which every file was synced by who wrote
+// it, if m is durable.Fsync.
+func (s *Set) SyncWritten(m durable.SyncMethod) error {
+	if m != durable.Fsync {
+		return s.Sync(m)
+	}
 	if err := s.inPlace(); err != nil {
 		return err
 	}
