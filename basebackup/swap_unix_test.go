@@ -16,19 +16,8 @@ import (
 	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/internal/durable"
 	"github.com/pgbasin/pgbasin/internal/pgfake"
+	"github.com/pgbasin/pgbasin/internal/swaptest"
 )
-
-// swap moves a directory away and puts a link to another one in its place.
-func swap(t testing.TB, path, elsewhere string) {
-	t.Helper()
-	moved := path + ".moved"
-	if err := os.Symlink(elsewhere, moved); err != nil {
-		t.Error(err)
-	}
-	if err := exchange(path, moved); err != nil {
-		t.Error(err)
-	}
-}
 
 func TestABackupWritesNothingThroughALinkThatTakesItsDirectorysPlace(t *testing.T) {
 	for _, c := range []struct {
@@ -68,7 +57,7 @@ func TestABackupWritesNothingThroughALinkThatTakesItsDirectorysPlace(t *testing.
 			s := pgfake.Serve(t, cluster)
 			go func() {
 				<-gate.Reached()
-				swap(t, filepath.Join(dir, c.swapped), elsewhere)
+				swaptest.Swap(t, filepath.Join(dir, c.swapped), elsewhere)
 				gate.Release()
 			}()
 			_, err := basebackup.Run(context.Background(), basebackup.Options{Connect: connector(t, s)}, c.destination(dir))
@@ -81,7 +70,7 @@ func TestABackupWritesNothingThroughALinkThatTakesItsDirectorysPlace(t *testing.
 			if b, err := os.ReadFile(precious); string(b) != "precious" {
 				t.Errorf("what was there holds %q, %v", b, err)
 			}
-			assertNothingLeft(t, filepath.Join(dir, c.swapped+".moved"))
+			assertNothingLeft(t, filepath.Join(dir, c.swapped+swaptest.Moved))
 		})
 	}
 }

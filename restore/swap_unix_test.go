@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pgbasin/pgbasin/backupset"
+	"github.com/pgbasin/pgbasin/internal/swaptest"
 	"github.com/pgbasin/pgbasin/recoveryconf"
 	"github.com/pgbasin/pgbasin/restore"
 )
@@ -42,14 +43,7 @@ func TestARestoreWritesNothingThroughALinkThatTakesItsDirectorysPlace(t *testing
 				}
 				before := listing(t, elsewhere)
 				path := filepath.Join(b.root, swapped)
-				swap := sync.OnceFunc(func() {
-					if err := os.Rename(path, path+".moved"); err != nil {
-						t.Error(err)
-					}
-					if err := os.Symlink(elsewhere, path); err != nil {
-						t.Error(err)
-					}
-				})
+				swap := sync.OnceFunc(func() { swaptest.Swap(t, path, elsewhere) })
 				if when == "before the sync" {
 					o.Observer.Info = func(m string) {
 						if strings.HasPrefix(m, "syncing") {
@@ -66,7 +60,7 @@ func TestARestoreWritesNothingThroughALinkThatTakesItsDirectorysPlace(t *testing
 				if after := listing(t, elsewhere); after != before {
 					t.Errorf("before:\n%s\nafter:\n%s", before, after)
 				}
-				if left := listing(t, path+".moved"); strings.Count(left, "\n") > 1 {
+				if left := listing(t, path+swaptest.Moved); strings.Count(left, "\n") > 1 {
 					t.Errorf("left behind:\n%s", left)
 				}
 			})

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pgbasin/pgbasin/codec"
+	"github.com/pgbasin/pgbasin/internal/swaptest"
 )
 
 func TestWhatIsPlantedInAnArchiveIsNeitherFollowedNorWaitedFor(t *testing.T) {
@@ -88,9 +89,7 @@ func TestAFileStaysInTheDirectoryThatWasOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, elsewhere, filepath.Base(gone.path), []byte("precious"))
-	if err := errors.Join(os.Rename(dir, dir+".moved"), os.Symlink(elsewhere, dir)); err != nil {
-		t.Fatal(err)
-	}
+	swaptest.Swap(t, dir, elsewhere)
 	if err := errors.Join(placed.place("placed"), given.replace("given")); err != nil {
 		t.Error(err)
 	}
@@ -98,7 +97,7 @@ func TestAFileStaysInTheDirectoryThatWasOpened(t *testing.T) {
 	if got := names(t, elsewhere); got != filepath.Base(gone.path) {
 		t.Errorf("where the link leads there are %s", got)
 	}
-	if got := names(t, dir+".moved"); got != "given placed" {
+	if got := names(t, dir+swaptest.Moved); got != "given placed" {
 		t.Errorf("the directory has %s", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgbasin/pgbasin/codec"
 	"github.com/pgbasin/pgbasin/internal/durable"
+	"github.com/pgbasin/pgbasin/internal/swaptest"
 	"github.com/pgbasin/pgbasin/walstream"
 )
 
@@ -132,9 +133,7 @@ func TestAnotherDirectoryThatGetsThePathGetsNothing(t *testing.T) {
 		if err := sink.OpenSegment(walstream.Segment{Name: segmentName, Size: segmentSize}); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(os.Rename(dir, dir+".moved"), os.Symlink(elsewhere, dir)); err != nil {
-			t.Fatal(err)
-		}
+		swaptest.Swap(t, dir, elsewhere)
 		if _, err := sink.Write(make([]byte, segmentSize)); err != nil {
 			t.Error(err)
 		}
@@ -153,7 +152,7 @@ func TestAnotherDirectoryThatGetsThePathGetsNothing(t *testing.T) {
 		if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
 			t.Errorf("%s: where the link leads there are %v, %v", name, left, err)
 		}
-		if made, err := os.ReadDir(dir + ".moved"); err != nil || len(made) != 3 {
+		if made, err := os.ReadDir(dir + swaptest.Moved); err != nil || len(made) != 3 {
 			t.Errorf("%s: the archive has %v, %v", name, made, err)
 		}
 	}

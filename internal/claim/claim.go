@@ -226,7 +226,7 @@ func (s *Set) Open(path string) (*os.Root, error) {
 func (d *dir) open() (*os.Root, error) {
 	again, err := durable.OpenRoot(d.path)
 	if err != nil {
-		return nil, err
+		return nil, d.missing(err)
 	}
 	now, err := again.Stat(".")
 	if err == nil {
@@ -286,7 +286,7 @@ func (s *Set) inPlace() error {
 func (d *dir) inPlace() error {
 	now, err := os.Stat(d.path)
 	if err != nil {
-		return d.replaced()
+		return d.missing(err)
 	}
 	return d.same(now)
 }
@@ -298,13 +298,17 @@ func (d *dir) same(now fs.FileInfo) error {
 		return fmt.Errorf("could not access directory %q: %w", d.path, err)
 	}
 	if !os.SameFile(taken, now) {
-		return d.replaced()
+		return fmt.Errorf("directory %q was replaced by another while it was filled", d.path)
 	}
 	return nil
 }
 
-func (d *dir) replaced() error {
-	return fmt.Errorf("directory %q was replaced by another while it was filled", d.path)
+// missing tells of a directory that cannot be found at its path.
+func (d *dir) missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("directory %q was moved or removed while it was filled: %w", d.path, err)
+	}
+	return err
 }
 
 // SyncNames makes the directories' own names durable.

@@ -1,6 +1,6 @@
-//go:build unix && !linux
+//go:build !linux
 
-package basebackup_test
+package swaptest
 
 import (
 	"errors"

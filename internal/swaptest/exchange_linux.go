@@ -1,4 +1,4 @@
-package basebackup_test
+package swaptest
 
 import "golang.org/x/sys/unix"
 
