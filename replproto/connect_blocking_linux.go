@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,7 +43,12 @@ func blocking(nc net.Conn) net.Conn {
 		return nc
 	}
 	c := &blockingConn{Conn: nc, file: os.NewFile(uintptr(fd), "socket"), made: time.Now()}
+	if c.raw, err = c.file.SyscallConn(); err != nil {
+		c.file.Close()
+		return nc
+	}
 	c.in.option, c.out.option = unix.SO_RCVTIMEO, unix.SO_SNDTIMEO
+	c.inquire = func(fd uintptr) { c.queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }
 	c.SetDeadline(noDeadline)
 	nc.Close()
 	return c
@@ -54,9 +60,16 @@ func blocking(nc net.Conn) net.Conn {
 type blockingConn struct {
 	net.Conn // closed; it knows the addresses
 	file     *os.File
+	raw      syscall.RawConn // of file
 	made     time.Time
 	in, out  patience
 	closed   atomic.Bool
+
+	// For who reads alone.
+	reads   uint
+	yielded time.Duration // when, since the connection was made
+	inquire func(fd uintptr)
+	queued  int // what inquire found
 }
 
 // patience is how long the calls in one direction wait.
@@ -70,9 +83,17 @@ const (
 	never = math.MaxInt64
 	// tick is how long one call waits at most.
 	tick = time.Second
+	// yieldAfter is how long a reader is at work before it gives way once. From a
+	// goroutine that has not been scheduled for 10 ms, Go 1.26 takes the processor away
+	// in every system call that its monitor finds it in (retake in runtime/proc.go): the
+	// monitor gets no rest, and each such call ends with the search for a processor.
+	yieldAfter = 4 * time.Millisecond
+	// yieldReads is after how many reads that time is looked at.
+	yieldReads = 4
 )
 
 func (c *blockingConn) Read(p []byte) (int, error) {
+	c.yield()
 	for {
 		err := c.prepare(&c.in)
 		n := 0
@@ -89,6 +110,17 @@ func (c *blockingConn) Read(p []byte) (int, error) {
 	}
 }
 
+// yield lets the scheduler see the reader now and then.
+func (c *blockingConn) yield() {
+	if c.reads++; c.reads%yieldReads > 0 {
+		return
+	}
+	if now := time.Since(c.made); now-c.yielded > yieldAfter {
+		c.yielded = now
+		runtime.Gosched()
+	}
+}
+
 func (c *blockingConn) Write(p []byte) (n int, err error) {
 	for {
 		if err = c.prepare(&c.out); err == nil {
@@ -100,6 +132,13 @@ func (c *blockingConn) Write(p []byte) (n int, err error) {
 			return n, c.failure("write", err)
 		}
 	}
+}
+
+// arrived is how many bytes Read would return without waiting.
+func (c *blockingConn) arrived() int {
+	c.queued = 0
+	c.raw.Control(c.inquire)
+	return c.queued
 }
 
 // prepare sets how long the next call waits.
@@ -128,12 +167,9 @@ func (c *blockingConn) passed(w *patience) bool {
 }
 
 func (c *blockingConn) control(f func(fd int) error) error {
-	raw, err := c.file.SyscallConn()
-	if err == nil {
-		ctlErr := raw.Control(func(fd uintptr) { err = f(int(fd)) })
-		err = errors.Join(ctlErr, err)
-	}
-	return err
+	var err error
+	ctlErr := c.raw.Control(func(fd uintptr) { err = f(int(fd)) })
+	return errors.Join(ctlErr, err)
 }
 
 // failure makes an error what package net makes of it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -133,12 +134,59 @@ func TestAnEncryptedConnectionIsNotTakenApart(t *testing.T) {
 	}
 }
 
+func TestArrivedTellsWhatTheNetworkBroughtAndWaitsForNothing(t *testing.T) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/s"} {
+		c, peer := blockingPair(t, network, address)
+		rep := &Replication{c: &Conn{wire: newWire(c)}}
+		arrives := func(message string) {
+			t.Helper()
+			had := c.(arrivals).arrived()
+			if _, err := peer.Write([]byte(message)); err != nil {
+				t.Fatal(err)
+			}
+			for c.(arrivals).arrived() < had+len(message) {
+				runtime.Gosched() // what was written to a local socket is on its way
+			}
+		}
+		if rep.Arrived() {
+			t.Errorf("%s: a message has arrived before it was sent", network)
+		}
+		arrives("a\x00\x00\x00\x05")
+		if rep.Arrived() {
+			t.Errorf("%s: a part of a message is one", network)
+		}
+		arrives("1b\x00\x00\x00\x05")
+		if rep.Buffered() || !rep.Arrived() {
+			t.Errorf("%s: a message that is whole has not arrived", network)
+		}
+		arrives("2")
+		for _, want := range "ab" {
+			if !rep.Arrived() {
+				t.Errorf("%s: %q has not arrived", network, want)
+			}
+			if typ, _, err := rep.c.wire.next(); typ != byte(want) || err != nil {
+				t.Errorf("%s: %q, %v, want %q", network, typ, err, want)
+			}
+		}
+		if rep.Arrived() {
+			t.Errorf("%s: more has arrived than was sent", network)
+		}
+		peer.Close()
+		if rep.Arrived() {
+			t.Errorf("%s: the end is a message", network)
+		}
+	}
+}
+
 func TestReadingABlockingConnectionAllocatesNothing(t *testing.T) {
 	c, peer := blockingPair(t, "unix", t.TempDir()+"/s")
 	b := make([]byte, 1)
 	if n := testing.AllocsPerRun(100, func() {
 		if _, err := peer.Write(b); err != nil {
 			t.Fatal(err)
+		}
+		if n := c.(arrivals).arrived(); n != len(b) {
+			t.Fatalf("%d bytes have arrived", n)
 		}
 		c.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := c.Read(b); err != nil {

@@ -175,6 +175,16 @@ func (r *Replication) Receive() (Message, error) {
 // Buffered tells whether Receive would return without waiting for the network.
 func (r *Replication) Buffered() bool { return !r.done && r.c.wire.buffered() }
 
+// Arrived is Buffered after another look at the network, which does not wait either.
+// Where that cannot be had, as with TLS, it is just Buffered.
+func (r *Replication) Arrived() bool {
+	if r.done {
+		return false
+	}
+	r.c.wire.collect()
+	return r.c.wire.buffered()
+}
+
 // SendStatus sends a standby status update. pglogrepl's sends the write
 // position where the flush position is not known, which would acknowledge
 // what is not durable.

@@ -111,6 +111,21 @@ func (w *wire) buffered() bool {
 	return uint32(have-1) >= binary.BigEndian.Uint32(w.buf[at+1:])
 }
 
+// arrivals is a connection that knows how many bytes can be read without waiting.
+type arrivals interface{ arrived() int }
+
+// collect takes in what has arrived, if that can be known. An error comes again with
+// the next read.
+func (w *wire) collect() {
+	if w.r == w.w {
+		w.r, w.w = 0, 0
+	}
+	if nc, ok := w.nc.(arrivals); ok && w.w < len(w.buf) && nc.arrived() > 0 {
+		n, _ := w.nc.Read(w.buf[w.w:])
+		w.w += n
+	}
+}
+
 // fill reads until n bytes are there to be consumed in one piece.
 func (w *wire) fill(n int) error {
 	if w.r == w.w {

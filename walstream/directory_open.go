@@ -132,8 +132,14 @@ func (d *Directory) allocate(f *os.File, seg Segment) error {
 	return err
 }
 
+// zeroPiece is how much of a segment is filled with zeroes by one write, in bytes. Linux
+// keeps what one write brought in one folio, if it can, and goes through all of that
+// for every later write and sync of a part: commits that waited for these were 5 %
+// slower with 1 MiB than with a WAL block (6.18, ext4).
+const zeroPiece = 8 << 10
+
 func zeroFill(f *os.File, size int64) error {
-	zeroes := make([]byte, min(size, 1<<20))
+	zeroes := make([]byte, min(size, zeroPiece))
 	for at := int64(0); at < size; {
 		n, err := f.WriteAt(zeroes[:min(size-at, int64(len(zeroes)))], at)
 		if err != nil {

@@ -22,6 +22,7 @@ const bufferSize = 128 << 10
 type replication interface {
 	Receive() (replproto.Message, error)
 	Buffered() bool
+	Arrived() bool
 	SendStatus(replproto.Status) error
 	Stop() error
 	End() (*replproto.TimelineSwitch, error)
@@ -92,9 +93,17 @@ func (r *Receiver) messages(rep replication) (done bool, err error) {
 	if err := r.takeUp(); err != nil {
 		return false, err
 	}
+	joined := false
 	for {
 		if !rep.Buffered() {
-			// Nothing more without waiting: the batch ends.
+			// Nothing more without waiting: the batch ends. What came while it was
+			// written joins it, but only once, so that it is not kept waiting.
+			if err := r.flushBuffer(); err != nil {
+				return false, err
+			}
+			if joined = r.toSync() && !joined && rep.Arrived(); joined {
+				continue
+			}
 			if err := r.endBatch(); err != nil {
 				return false, err
 			}
@@ -269,13 +278,12 @@ func (r *Receiver) closeSegment() error {
 	return nil
 }
 
-// endBatch writes what the batch brought. Synchronous, it then syncs once for
-// all of it, and reports that.
+// toSync tells that the end of the batch is a sync.
+func (r *Receiver) toSync() bool { return r.o.Synchronous && r.unsynced }
+
+// endBatch syncs once for all that the batch brought, and reports that.
 func (r *Receiver) endBatch() error {
-	if err := r.flushBuffer(); err != nil {
-		return err
-	}
-	if !r.o.Synchronous || !r.unsynced {
+	if !r.toSync() {
 		return nil
 	}
 	return r.syncAndReport()

@@ -19,11 +19,22 @@ type batches struct {
 	at    int
 	sent  []replproto.Status
 	count bool // keep no statuses
+	flows bool // the next batch has always arrived when one ends
 	n     int
 	next  *replproto.TimelineSwitch
 }
 
-func (b *batches) Buffered() bool { return b.at > 0 && b.at < len(b.queue[0]) }
+func (b *batches) Buffered() bool {
+	return len(b.queue) > 0 && b.at < len(b.queue[0]) && (b.at > 0 || b.flows)
+}
+
+func (b *batches) Arrived() bool {
+	if !b.Buffered() && b.flows && len(b.queue) > 1 {
+		b.queue, b.at = b.queue[1:], 0
+		return true
+	}
+	return b.Buffered()
+}
 
 func (b *batches) Receive() (replproto.Message, error) {
 	if len(b.queue) > 0 && b.at == len(b.queue[0]) {
@@ -95,6 +106,25 @@ func TestBatchIsOneWriteOneSyncAndOneStatus(t *testing.T) {
 		t.Errorf("got %q, want %q", sink.ops, want)
 	}
 	if len(rep.sent) != 2 || rep.sent[0].Flush != testSegment+8300 || rep.sent[1].Flush != testSegment+8301 {
+		t.Errorf("statuses %+v", rep.sent)
+	}
+}
+
+func TestWhatComesWhileABatchIsWrittenJoinsItOnce(t *testing.T) {
+	pos := lsn.LSN(testSegment)
+	rep := &batches{flows: true}
+	for range 5 {
+		rep.queue = append(rep.queue, []replproto.Message{data(&pos, 100)})
+	}
+	sink := &recorder{}
+	if _, err := receiver(sink, true).receive(rep); !errors.Is(err, ErrTerminated) {
+		t.Error(err)
+	}
+	want := []string{"open 000000010000000000000001", "write", "write", "sync", "write", "write", "sync", "write", "sync", "close"}
+	if !slices.Equal(sink.ops, want) {
+		t.Errorf("got %q, want %q", sink.ops, want)
+	}
+	if len(rep.sent) != 3 || rep.sent[0].Flush != testSegment+200 || rep.sent[2].Flush != pos {
 		t.Errorf("statuses %+v", rep.sent)
 	}
 }
