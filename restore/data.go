@@ -107,7 +107,7 @@ func (d *dataDirectory) open(first *tarstream.Header) error {
 	d.out, err = tarstream.NewExtractor(tarstream.ExtractOptions{
 		Dir: p.DataDir, Open: r.dirs.Open, Mounts: mounts, Link: d.link, Exists: d.exists,
 		DirMode: r.dirMode, FileMode: r.fileMode,
-		Writeback: r.o.Sync == durable.Syncfs, Sync: r.syncsFiles(),
+		Writeback: r.o.Sync == durable.Syncfs, Sync: r.syncsFiles(), Concurrent: r.jobs() > 1,
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func (r *run) readOther(ctx context.Context, a *backupset.Archive) error {
 		Exists: func(name string) bool {
 			return a.Kind == backupset.WAL && (name == "archive_status" || name == "summaries")
 		},
-		Writeback: r.o.Sync == durable.Syncfs, Sync: r.syncsFiles(),
+		Writeback: r.o.Sync == durable.Syncfs, Sync: r.syncsFiles(), Concurrent: r.jobs() > 1,
 	})
 	if err != nil {
 		return err

@@ -182,11 +182,7 @@ func (r *run) root() *os.Root { return r.dirs.Root(r.p.DataDir) }
 func (r *run) readAll(ctx context.Context) error {
 	r.data = newDataDirectory(r)
 	g, ctx := errgroup.WithContext(ctx)
-	jobs := r.o.Jobs
-	if jobs <= 0 {
-		jobs = runtime.GOMAXPROCS(0)
-	}
-	g.SetLimit(jobs)
+	g.SetLimit(r.jobs())
 	for i := range r.p.set.Archives {
 		a := &r.p.set.Archives[i]
 		g.Go(func() error {
@@ -198,6 +194,13 @@ func (r *run) readAll(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+func (r *run) jobs() int {
+	if r.o.Jobs > 0 {
+		return r.o.Jobs
+	}
+	return runtime.GOMAXPROCS(0)
 }
 
 func (r *run) read(ctx context.Context, a *backupset.Archive) error {

@@ -47,6 +47,10 @@ type ExtractOptions struct {
 	// Sync makes each file durable, in a few goroutines, while the next ones are
 	// written. What is left to sync is the directories.
 	Sync bool
+	// Concurrent writes small files in a few goroutines while the archive is read on.
+	// What is wrong with one of these may be told by a later call, at the latest by
+	// Close. With Stored it has no effect.
+	Concurrent bool
 }
 
 // Extractor is a Visitor that makes files below a directory. Nothing is made
@@ -65,9 +69,13 @@ type Extractor struct {
 
 	file   *os.File // the member being written, if it is a regular file
 	name   string
-	toCome int64 // bytes of the member that Content did not bring yet
+	size   int64 // of the member, in bytes
+	toCome int64 // what Content did not bring of these
 	out    fileWriter
 	syncs  *syncer
+
+	small   *smallFiles // nil unless Concurrent
+	inSmall bool        // the member goes there
 }
 
 // NewExtractor opens opt.Dir. Close releases it.
@@ -80,6 +88,9 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 	}
 	e := &Extractor{opt: opt, syncs: newSyncer(), dirs: dirCache{openRoot: os.OpenRoot}}
 	e.out.writeback = opt.Writeback
+	if opt.Concurrent && opt.Stored == nil {
+		e.small = newSmallFiles(e.finish)
+	}
 	if opt.Open != nil {
 		e.dirs.openRoot = opt.Open
 	}
@@ -90,8 +101,8 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 }
 
 // Close releases what the Extractor holds open and returns the error that it
-// stopped at, if any. It waits for files that are being synced. It is an error if the last member was not complete; its
-// file stays as it is.
+// stopped at, if any. It waits for files that are being written or synced. It is an
+// error if the last member was not complete; its file stays as it is.
 func (e *Extractor) Close() error {
 	if e.err == os.ErrClosed {
 		return nil
@@ -102,6 +113,11 @@ func (e *Extractor) Close() error {
 		e.file = nil
 		if err == nil {
 			err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
+		}
+	}
+	if e.small != nil {
+		if smallErr := e.small.wait(); err == nil {
+			err = smallErr
 		}
 	}
 	if syncErr := e.syncs.wait(); err == nil {
@@ -131,6 +147,10 @@ func (e *Extractor) Content(p []byte) error {
 		return e.err
 	}
 	e.toCome -= int64(len(p))
+	if e.inSmall {
+		e.small.write(p)
+		return nil
+	}
 	if err := e.out.write(e.file, p, e.toCome == 0); err != nil {
 		e.err = fileError("could not write to file", e.path(e.name), err)
 	}
@@ -146,32 +166,35 @@ func (e *Extractor) EndMember() error {
 		e.err = fmt.Errorf("content of tar member %s is shorter than its header says", quote(e.name))
 		return e.err
 	}
-	e.out.end(e.file)
+	f := e.file
+	e.file = nil
+	if e.inSmall {
+		e.small.add(f, e.path(e.name), int(e.size))
+		return nil
+	}
+	e.out.end(f)
 	if e.opt.Stored != nil {
-		info, err := e.file.Stat()
+		info, err := f.Stat()
 		if err != nil {
+			f.Close()
 			e.err = fileError("could not stat file", e.path(e.name), err)
 			return e.err
 		}
 		e.opt.Stored(e.name, info)
 	}
-	if e.opt.Sync {
-		e.sync()
-		return e.err
-	}
-	err := e.file.Close()
-	e.file = nil
-	if err != nil {
-		e.err = fileError("could not close file", e.path(e.name), err)
-	}
+	e.err = e.finish(f, e.path(e.name), e.size)
 	return e.err
 }
 
-// sync hands the file over to be synced and closed.
-func (e *Extractor) sync() {
-	f := e.file
-	e.file = nil
-	e.err = e.syncs.add(f, e.path(e.name), e.out.written)
+// finish closes a file that is written, at once or when it is durable.
+func (e *Extractor) finish(f *os.File, path string, size int64) error {
+	if e.opt.Sync {
+		return e.syncs.add(f, path, size)
+	}
+	if err := f.Close(); err != nil {
+		return fileError("could not close file", path, err)
+	}
+	return nil
 }
 
 func (e *Extractor) path(name string) string { return e.opt.Dir + "/" + name }
@@ -224,7 +247,10 @@ func (e *Extractor) createFile(h *Header) error {
 		f.Close()
 		return fileError("could not set permissions on file", e.path(h.Name), err)
 	}
-	e.file, e.toCome = f, h.Size
+	e.file, e.size, e.toCome = f, h.Size, h.Size
+	if e.inSmall = e.small != nil && h.Size <= smallFile; e.inSmall {
+		return e.small.room(int(h.Size))
+	}
 	e.out.begin()
 	return nil
 }

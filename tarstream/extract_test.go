@@ -18,12 +18,32 @@ import (
 
 func sameTarget(_, target string) (string, error) { return target, nil }
 
-// extract extracts an archive to a fresh directory, or to opt.Dir.
+// extract extracts an archive to a fresh directory, or to opt.Dir. In the first case
+// it does so concurrently, too, to the same end.
 func extract(t testing.TB, opt ExtractOptions, a []byte, piece int) (dir string, err error) {
 	t.Helper()
-	if opt.Dir == "" {
-		opt.Dir = t.TempDir()
+	if opt.Dir != "" {
+		return opt.Dir, extractTo(t, opt, a, piece)
 	}
+	opt.Dir = t.TempDir()
+	err = extractTo(t, opt, a, piece)
+	if opt.Concurrent || opt.Stored != nil || len(opt.Mounts) > 0 || opt.OnFile != nil {
+		return opt.Dir, err
+	}
+	beside := opt
+	beside.Dir, beside.Concurrent = t.TempDir(), true
+	besideErr := extractTo(t, beside, a, piece)
+	if got, want := strings.ReplaceAll(fmt.Sprint(besideErr), beside.Dir, opt.Dir), fmt.Sprint(err); got != want {
+		t.Errorf("error when concurrent: %s\nelse: %s", got, want)
+	}
+	if got, want := tree(t, beside.Dir), tree(t, opt.Dir); err == nil && !slices.Equal(got, want) {
+		t.Errorf("concurrent:\n%s\nelse:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	return opt.Dir, err
+}
+
+func extractTo(t testing.TB, opt ExtractOptions, a []byte, piece int) error {
+	t.Helper()
 	x, err := NewExtractor(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +52,7 @@ func extract(t testing.TB, opt ExtractOptions, a []byte, piece int) (dir string,
 	if closeErr := x.Close(); err == nil {
 		err = closeErr
 	}
-	return opt.Dir, err
+	return err
 }
 
 // tree lists what is below a directory, with contents, and modes where the

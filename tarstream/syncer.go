@@ -2,6 +2,7 @@ package tarstream
 
 import (
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,7 @@ const (
 
 // syncer makes files durable and closes them, in goroutines of its own.
 type syncer struct {
+	mu     sync.Mutex
 	batch  []syncFile
 	bytes  int64 // that the batch has
 	group  errgroup.Group
@@ -41,8 +43,10 @@ func newSyncer() *syncer {
 }
 
 // add takes a file that is written, of so many bytes. The error may be of one that
-// was added before.
+// was added before. Several goroutines may add files.
 func (s *syncer) add(f *os.File, path string, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.batch = append(s.batch, syncFile{f, path})
 	s.bytes += size
 	if len(s.batch) < syncBatch && s.bytes < syncBatchBytes {
