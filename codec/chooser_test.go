@@ -1,10 +1,10 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // postings are what an index of few values consists of: the places of the rows that have the same value.
@@ -24,37 +24,66 @@ func postings(n int) []byte {
 	}
 }
 
-func TestDefaultLevelOfZstdTakesTheEncoderThatSuitsTheData(t *testing.T) {
-	encoder := func(l zstd.EncoderLevel) zstdEncoder {
-		e, err := zstdLevel(l, zstdBlock)
-		if err != nil {
-			t.Fatal(err)
+// text is of words that are made up.
+func text(n int) []byte {
+	rnd := rand.New(rand.NewPCG(6, 4))
+	words := make([]string, 100)
+	for i := range words {
+		word := make([]byte, 2+rnd.IntN(8))
+		for j := range word {
+			word[j] = 'a' + byte(min(rnd.IntN(26), rnd.IntN(26)))
 		}
-		return e
+		words[i] = string(word)
 	}
-	chooser := &chooser{fast: encoder(zstd.SpeedFastest), thorough: encoder(zstd.SpeedDefault), worth: zstdWorth}
+	b := make([]byte, 0, n+10)
+	for len(b) < n {
+		b = append(append(b, words[min(rnd.IntN(len(words)), rnd.IntN(len(words)))]...), ' ')
+	}
+	return b[:n]
+}
+
+func TestDefaultLevelsTakeTheEncoderThatSuitsTheData(t *testing.T) {
+	zstd, err := newZstdEncoder(Zstd.DefaultLevel(), zstdBlock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gzip, err := newGzipEncoder(gzipDefault)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
-		name string
-		data []byte
-		fast bool
+		name     string
+		encoder  blockEncoder
+		data     []byte
+		thorough bool
 	}{
-		{"heap", pages(zstdBlock), true},
-		{"index of few values", postings(zstdBlock), false},
-		{"less than is worth a trial", pages(100_000), false},
+		{"zstd, heap", zstd, pages(zstdBlock), false},
+		{"zstd, index of few values", zstd, postings(zstdBlock), true},
+		{"zstd, random bytes", zstd, noise(zstdBlock), false},
+		{"zstd, less than is worth a trial", zstd, pages(4*sampleSize - 1), true},
+		{"gzip, heap", gzip, pages(gzipBlock), false},
+		{"gzip, index of few values", gzip, postings(gzipBlock), false},
+		{"gzip, text", gzip, text(gzipBlock), true},
+		{"gzip, less than is worth a trial", gzip, pages(4*sampleSize - 1), true},
 	} {
-		if got, err := chooser.prefersFast(test.data); got != test.fast || err != nil {
-			t.Errorf("%s: prefers the fast one: %v, %v, want %v", test.name, got, err, test.fast)
-		}
-		size := func(e blockEncoder) int {
-			out, err := e.encode(nil, &block{buf: test.data})
+		chooser := test.encoder.(*chooser)
+		encode := func(e blockEncoder) []byte {
+			out, err := e.encode([]byte("before"), &block{buf: test.data, first: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			return len(out)
+			return out
 		}
-		fast, thorough, chosen := size(chooser.fast), size(chooser.thorough), size(chooser)
-		if best := min(fast, thorough); chosen*100 > best*105 {
-			t.Errorf("%s: %d bytes, with one encoder %d, with the other %d", test.name, chosen, fast, thorough)
+		want, other := encode(chooser.fast), encode(chooser.thorough)
+		if test.thorough {
+			want, other = other, want
+		}
+		got := encode(chooser)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: not what the encoder makes that suits it: %d bytes, want %d, with the other %d", test.name, len(got), len(want), len(other))
+		}
+		if len(got)*100 > len(other)*105 {
+			t.Errorf("%s: %d bytes, with the other encoder %d", test.name, len(got), len(other))
 		}
 	}
 }

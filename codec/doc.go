@@ -18,7 +18,8 @@
 // after that, but for the seek table: 8 bytes for a frame, up to twice that while it grows, 4 to 8 MB for a terabyte. In MiB:
 //
 //	                      1 worker   2 workers   each further
-//	gzip                        10          14              4
+//	gzip 6                      11          16              5
+//	gzip, other levels          10          14              4
 //	lz4                          6           8              2
 //	zstd 1 and 2                14          21              7
 //	zstd 3 to 9                 16          25              9

@@ -3,7 +3,7 @@ package codec
 import "github.com/klauspost/compress/zstd"
 
 // zstdWorth is for a chooser, in per cent. With less the output becomes larger again: the thorough encoder gains less on a whole block than on a sample.
-const zstdWorth = 3
+const zstdWorth = 5
 
 // newZstdEncoder makes an encoder for frames of up to size bytes.
 //
@@ -11,14 +11,14 @@ const zstdWorth = 3
 // or 3 % larger. The first often makes tables smaller than the second does, and indexes of few values 60 % larger. So the default, 3, and those up to 9
 // have both.
 //
-// Compared with libzstd 1.5.4 on 900 MB of heaps, texts, indexes, jsonb with a GIN index and WAL, in size and in CPU seconds of one core:
+// Compared with libzstd 1.5.4 on 815 MB of heaps, texts, indexes, jsonb with a GIN index, catalogs and WAL, in size and in CPU seconds of one core:
 //
 //	libzstd                    here
-//	 1  206835409    1.5 s    209532597    1.8 s
-//	 3  204004058    2.4 s    204703370    2.3 s
-//	 6  187715194    6.5 s    the same
-//	 9  184064130   12.5 s    the same
-//	12  184349403   29.5 s    183517418   36.3 s
+//	 1  210156092    1.6 s    209056412    1.6 s
+//	 3  211394765    2.5 s    205124247    1.8 s
+//	 6  197634118    5.9 s    the same
+//	 9  193988143   10.3 s    the same
+//	12  192740632   29.4 s    191208171   32.3 s
 func newZstdEncoder(level, size int) (blockEncoder, error) {
 	switch {
 	case level < 3:
