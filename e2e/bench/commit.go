@@ -15,17 +15,23 @@ import (
 	"github.com/pgbasin/pgbasin/internal/pgtest"
 )
 
-var commitRow = row{
-	work: "synchronous commit", reference: "pg_receivewal --synchronous", rate: "tps",
-	goals: goals{rate: 1.1}, prepare: commitsOf,
-}
+// commitRows are for one client, which waits for each of its commits, and for several,
+// which two processors are hardly enough for.
+var commitRows = []row{commitRow(1), commitRow(4)}
 
-// commitClients are the connections of pgbench.
-const commitClients = 4
+func commitRow(clients int) row {
+	return row{
+		work: fmt.Sprintf("synchronous commit, clients: %d", clients), reference: "pg_receivewal --synchronous", rate: "tps",
+		goals: goals{rate: 1.1},
+		prepare: func(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error) {
+			return commitsOf(ctx, b, s, clients)
+		},
+	}
+}
 
 // commitsOf prepares to be the only synchronous standby of a server under pgbench,
 // whose transactions wait for it.
-func commitsOf(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error) {
+func commitsOf(ctx context.Context, b *bench, s *pgtest.Server, clients int) (*contest, error) {
 	connection := []string{"-h", s.SocketDir(), "-p", strconv.Itoa(s.Port()), "-U", "postgres"}
 	pgbench := func(ctx context.Context, options ...string) ([]byte, error) {
 		args := append(append(connection[:len(connection):len(connection)], options...), "postgres")
@@ -57,7 +63,9 @@ func commitsOf(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error
 				cancel(errors.New("the receiver ended before pgbench did"))
 				ended <- err
 			}()
-			rate, err := b.commits(alive, s, pgbench)
+			rate, err := b.commits(alive, s, func(ctx context.Context) ([]byte, error) {
+				return pgbench(ctx, "-n", "-c", strconv.Itoa(clients), "-T", strconv.Itoa(b.o.seconds))
+			})
 			// pg_receivewal 15 does not know SIGTERM.
 			if stopErr := p.cmd.Process.Signal(syscall.SIGINT); !errors.Is(stopErr, os.ErrProcessDone) {
 				err = errors.Join(err, stopErr)
@@ -71,21 +79,21 @@ func commitsOf(ctx context.Context, b *bench, s *pgtest.Server) (*contest, error
 		}
 	}
 	return &contest{
-		input: fmt.Sprintf("under pgbench -c %d for %d s", commitClients, b.o.seconds),
+		input: fmt.Sprintf("under pgbench -c %d for %d s", clients, b.o.seconds),
 		ours:  run(b.ours.receivewal), theirs: run(b.theirs.receivewal),
 	}, nil
 }
 
 // commits runs pgbench with whoever receives WAL as the synchronous standby, and
 // returns the transactions per second.
-func (b *bench) commits(ctx context.Context, s *pgtest.Server, pgbench func(ctx context.Context, options ...string) ([]byte, error)) (float64, error) {
+func (b *bench) commits(ctx context.Context, s *pgtest.Server, pgbench func(ctx context.Context) ([]byte, error)) (float64, error) {
 	if err := execute(ctx, s, "alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"); err != nil {
 		return 0, err
 	}
 	if err := waitFor(ctx, s, "select exists (select from pg_stat_replication where sync_state = 'sync')"); err != nil {
 		return 0, err
 	}
-	out, err := pgbench(ctx, "-n", "-c", strconv.Itoa(commitClients), "-T", strconv.Itoa(b.o.seconds))
+	out, err := pgbench(ctx)
 	if err != nil {
 		return 0, err
 	}

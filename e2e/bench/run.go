@@ -28,7 +28,7 @@ var stages = []stage{
 		rows: slices.Concat(backupRows, restoreRows, []row{verifyRow}), peaks: databasePeaks,
 	},
 	{name: "a chain of backups", launch: (*bench).launchChain, rows: []row{combineRow}, peaks: chainPeaks},
-	{name: "WAL", launch: (*bench).launchWAL, rows: []row{commitRow, bulkRow}},
+	{name: "WAL", launch: (*bench).launchWAL, rows: slices.Concat(commitRows, []row{bulkRow})},
 	{name: "many small files", launch: (*bench).launchFiles, rows: smallRows},
 }
 
