@@ -43,10 +43,7 @@ func blocking(nc net.Conn) net.Conn {
 		return nc
 	}
 	c := &blockingConn{Conn: nc, file: os.NewFile(uintptr(fd), "socket"), made: time.Now()}
-	if c.raw, err = c.file.SyscallConn(); err != nil {
-		c.file.Close()
-		return nc
-	}
+	c.raw, _ = c.file.SyscallConn() // fails of no file that was made
 	c.in.option, c.out.option = unix.SO_RCVTIMEO, unix.SO_SNDTIMEO
 	c.inquire = func(fd uintptr) { c.queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }
 	c.SetDeadline(noDeadline)

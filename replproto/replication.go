@@ -59,7 +59,7 @@ type TimelineSwitch struct {
 	Start    lsn.LSN
 }
 
-// Replication is a stream of WAL. Receive, Buffered and End are for one
+// Replication is a stream of WAL. Receive, Buffered, Arrived and End are for one
 // goroutine; SendStatus and Stop may be called from any.
 type Replication struct {
 	c       *Conn
@@ -176,7 +176,8 @@ func (r *Replication) Receive() (Message, error) {
 func (r *Replication) Buffered() bool { return !r.done && r.c.wire.buffered() }
 
 // Arrived is Buffered after another look at the network, which does not wait either.
-// Where that cannot be had, as with TLS, it is just Buffered.
+// Where that cannot be had, as with TLS, it is just Buffered. The last message is not
+// valid any more.
 func (r *Replication) Arrived() bool {
 	if r.done {
 		return false

@@ -61,7 +61,7 @@ type Options struct {
 	// NoClean leaves everything in place when the restore fails.
 	NoClean bool
 	// Jobs is how many archives are read at a time; 0 means one for each
-	// processor.
+	// processor. With 1, each file is written before the next one is read.
 	Jobs int
 
 	Observer Observer

@@ -68,6 +68,29 @@ func TestARestoreWritesNothingThroughALinkThatTakesItsDirectorysPlace(t *testing
 	}
 }
 
+func TestADirectoryThatIsMovedAwayWhileItIsFilledIsNamed(t *testing.T) {
+	for _, moved := range []string{"data", "space", "wal"} {
+		b := newBackup(t)
+		o := b.options()
+		o.WALDir = filepath.Join(b.root, "wal")
+		path := filepath.Join(b.root, moved)
+		away := path + swaptest.Moved
+		move := sync.OnceFunc(func() {
+			if err := os.Rename(path, away); err != nil {
+				t.Error(err)
+			}
+		})
+		o.Observer.Progress = func(restore.Progress) { move() }
+		_, err := run(o)
+		if err == nil || !strings.Contains(err.Error(), strconv.Quote(path)+" was moved or removed while it was filled") {
+			t.Errorf("%s: error: %v", moved, err)
+		}
+		if left := listing(t, away); strings.Count(left, "\n") > 1 {
+			t.Errorf("%s: left behind:\n%s", moved, left)
+		}
+	}
+}
+
 func TestALinkThatIsThereIsNoTablespacesPlace(t *testing.T) {
 	b := newBackup(t)
 	o := b.options()

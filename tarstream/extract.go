@@ -248,7 +248,7 @@ func (e *Extractor) createFile(h *Header) error {
 		return fileError("could not set permissions on file", e.path(h.Name), err)
 	}
 	e.file, e.size, e.toCome = f, h.Size, h.Size
-	if e.inSmall = e.small != nil && h.Size <= smallFile; e.inSmall {
+	if e.inSmall = e.small != nil && 0 <= h.Size && h.Size <= smallFile; e.inSmall {
 		return e.small.room(int(h.Size))
 	}
 	e.out.begin()

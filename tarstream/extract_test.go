@@ -460,28 +460,29 @@ func TestExtractorChecksWhatItIsGivenWithoutAParser(t *testing.T) {
 }
 
 func TestExtractorKeepsToTheSizeInTheHeader(t *testing.T) {
-	start := func(h Header) *Extractor {
-		x, err := NewExtractor(ExtractOptions{Dir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
+	for _, concurrent := range []bool{false, true} {
+		start := func(h Header) *Extractor {
+			x, err := NewExtractor(ExtractOptions{Dir: t.TempDir(), Concurrent: concurrent})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { x.Close() })
+			if err := x.Member(&h); err != nil {
+				t.Fatal(err)
+			}
+			return x
 		}
-		t.Cleanup(func() { x.Close() })
-		if err := x.Member(&h); err != nil {
-			t.Fatal(err)
+		for what, err := range map[string]error{
+			"too much content":       start(Header{Name: "x", Size: 1}).Content([]byte("xx")),
+			"content of nothing":     start(Header{Name: "x", Size: -1}).Content([]byte("x")),
+			"too little content":     start(Header{Name: "x", Size: 1}).EndMember(),
+			"member inside a member": start(Header{Name: "x", Size: 1}).Member(&Header{Name: "y"}),
+			"content of a directory": start(Header{Name: "x", Type: Directory}).Content([]byte("x")),
+		} {
+			if err == nil {
+				t.Errorf("%s was accepted (concurrent: %v)", what, concurrent)
+			}
 		}
-		return x
-	}
-	if err := start(Header{Name: "x", Size: 1}).Content([]byte("xx")); err == nil {
-		t.Error("too much content was accepted")
-	}
-	if err := start(Header{Name: "x", Size: 1}).EndMember(); err == nil {
-		t.Error("too little content was accepted")
-	}
-	if err := start(Header{Name: "x", Size: 1}).Member(&Header{Name: "y"}); err == nil {
-		t.Error("member inside a member was accepted")
-	}
-	if err := start(Header{Name: "x", Type: Directory}).Content([]byte("x")); err == nil {
-		t.Error("content of a directory was accepted")
 	}
 }
 

@@ -306,9 +306,9 @@ func (d *dir) same(now fs.FileInfo) error {
 // missing tells of a directory that cannot be found at its path.
 func (d *dir) missing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("directory %q was moved or removed while it was filled: %w", d.path, err)
+		return fmt.Errorf("directory %q was moved or removed while it was filled", d.path)
 	}
-	return err
+	return fmt.Errorf("could not access directory %q: %w", d.path, err)
 }
 
 // SyncNames makes the directories' own names durable.
