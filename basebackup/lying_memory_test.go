@@ -19,7 +19,7 @@ import (
 )
 
 // enough is more memory than a backup takes, in bytes; the fake server and
-// garbage are in it, with zstd, which has 25 MiB, as much again.
+// garbage are in it, with zstd, which has up to 33 MiB, as much again.
 const enough = 80 << 20
 
 // lyingBackup runs a backup in which change takes the place of the message at the

@@ -22,7 +22,7 @@
 //	gzip, other levels          10          14              4
 //	lz4                          6           8              2
 //	zstd 1 and 2                14          21              7
-//	zstd 3 to 9                 16          25              9
+//	zstd 3 to 9                 21          33             13
 //	zstd from 10 on             49          90             42
 //	zstd, long, level 3         59          86             27
 //
