@@ -18,17 +18,17 @@ const (
 
 func (c *chooser) encode(dst []byte, b *block) ([]byte, error) {
 	thorough, err := c.prefersThorough(b.data(), sampleSize)
-	if err == nil && !thorough {
-		var out []byte
-		if out, err = c.fast.encode(dst, b); err == nil && 2*(len(out)-len(dst)) > len(b.data()) {
-			thorough, err = c.prefersThorough(b.data(), largeSample)
-		}
-		if err == nil && !thorough {
-			return out, nil
-		}
-	}
 	if err != nil {
 		return dst, err
+	}
+	if !thorough {
+		out, err := c.fast.encode(dst, b)
+		if err != nil || 2*(len(out)-len(dst)) <= len(b.data()) {
+			return out, err
+		}
+		if thorough, err = c.prefersThorough(b.data(), largeSample); err != nil || !thorough {
+			return out, err
+		}
 	}
 	return c.thorough.encode(dst, b)
 }

@@ -116,11 +116,11 @@ func (e *Extractor) Close() error {
 		}
 	}
 	if e.small != nil {
-		if smallErr := e.small.wait(); err == nil {
+		if smallErr := e.small.end(); err == nil {
 			err = smallErr
 		}
 	}
-	if syncErr := e.syncs.wait(); err == nil {
+	if syncErr := e.syncs.end(); err == nil {
 		err = syncErr
 	}
 	e.dirs.close()

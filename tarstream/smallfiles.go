@@ -3,9 +3,6 @@ package tarstream
 import (
 	"os"
 	"runtime"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
@@ -28,12 +25,10 @@ const (
 // into a directory: where several did, 100,000 files took 40 % more CPU time (Linux 6.18,
 // ext4).
 type smallFiles struct {
-	done   func(f *os.File, path string, size int64) error // closes a file
-	batch  *smallFilesBatch                                // being filled; nil if none is
-	made   int                                             // batches
-	free   chan *smallFilesBatch
-	group  errgroup.Group
-	failed atomic.Bool // one of the group
+	done  func(f *os.File, path string, size int64) error // closes a file
+	batch *smallFilesBatch                                // being filled; nil if none is
+	free  chan *smallFilesBatch
+	crew
 }
 
 type smallFilesBatch struct {
@@ -48,7 +43,11 @@ type smallFileEntry struct {
 }
 
 func newSmallFiles(done func(*os.File, string, int64) error) *smallFiles {
-	return &smallFiles{done: done, free: make(chan *smallFilesBatch, smallBatches)}
+	s := &smallFiles{done: done, free: make(chan *smallFilesBatch, smallBatches)}
+	for range smallBatches {
+		s.free <- new(smallFilesBatch)
+	}
+	return s
 }
 
 // room makes sure that there is a batch for a file of size bytes. The error may be of a
@@ -60,7 +59,7 @@ func (s *smallFiles) room(size int) error {
 		}
 	}
 	if s.batch == nil {
-		s.batch = s.next()
+		s.batch = <-s.free
 	}
 	return nil
 }
@@ -80,40 +79,20 @@ func (s *smallFiles) dispatch() error {
 		return nil
 	}
 	s.batch = nil
-	s.group.Go(func() error {
+	err := s.start(func() error {
 		err := b.write(s.done)
-		if err != nil {
-			s.failed.Store(true)
-		}
 		b.files, b.content = b.files[:0], b.content[:0]
 		s.free <- b
 		return err
 	})
-	if s.failed.Load() {
-		return s.group.Wait()
-	}
 	runtime.Gosched() // or the runtime takes who does nothing but system calls for stuck
-	return nil
+	return err
 }
 
-// next returns an empty batch. It waits for one if all are in use.
-func (s *smallFiles) next() *smallFilesBatch {
-	select {
-	case b := <-s.free:
-		return b
-	default:
-	}
-	if s.made == smallBatches {
-		return <-s.free
-	}
-	s.made++
-	return &smallFilesBatch{content: make([]byte, 0, smallBatchBytes)}
-}
-
-// wait waits until all that were added are written.
-func (s *smallFiles) wait() error {
+// end waits until all that were added are written.
+func (s *smallFiles) end() error {
 	err := s.dispatch()
-	if waitErr := s.group.Wait(); err == nil {
+	if waitErr := s.wait(); err == nil {
 		err = waitErr
 	}
 	return err

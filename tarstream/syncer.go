@@ -3,9 +3,6 @@ package tarstream
 import (
 	"os"
 	"sync"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pgbasin/pgbasin/internal/durable"
 )
@@ -24,11 +21,10 @@ const (
 
 // syncer makes files durable and closes them, in goroutines of its own.
 type syncer struct {
-	mu     sync.Mutex
-	batch  []syncFile
-	bytes  int64 // that the batch has
-	group  errgroup.Group
-	failed atomic.Bool // one of the group
+	mu    sync.Mutex
+	batch []syncFile
+	bytes int64 // that the batch has
+	crew
 }
 
 type syncFile struct {
@@ -52,31 +48,22 @@ func (s *syncer) add(f *os.File, path string, size int64) error {
 	if len(s.batch) < syncBatch && s.bytes < syncBatchBytes {
 		return nil
 	}
-	s.start()
-	if s.failed.Load() {
-		return s.group.Wait()
-	}
-	return nil
+	return s.dispatch()
 }
 
-func (s *syncer) start() {
+// dispatch hands the batch over. The error may be of one before.
+func (s *syncer) dispatch() error {
 	batch := s.batch
 	s.batch, s.bytes = nil, 0
-	s.group.Go(func() error {
-		err := syncFiles(batch)
-		if err != nil {
-			s.failed.Store(true)
-		}
-		return err
-	})
+	return s.start(func() error { return syncFiles(batch) })
 }
 
-// wait waits until all that were added are durable.
-func (s *syncer) wait() error {
+// end waits until all that were added are durable.
+func (s *syncer) end() error {
 	if len(s.batch) > 0 {
-		s.start()
+		s.dispatch() // wait returns its error
 	}
-	return s.group.Wait()
+	return s.wait()
 }
 
 // syncFiles returns the first error, but closes all.
