@@ -184,6 +184,8 @@ var lies = []lie{
 
 	{name: "a start that is nowhere", change: edited(func(b *pgfake.BaseBackup) { b.Start = 0 }), want: `the backup cannot begin at 0/0`},
 	{name: "a start on timeline 0", change: edited(func(b *pgfake.BaseBackup) { b.Timeline = 0 }), want: `bad timeline "0"`},
+	{name: "a start on no timeline", change: tampered(pgfake.Replace(at(pgfake.PartStart, 1), pgfake.Row("0/2000028"))), want: `unexpected response to BASE_BACKUP command: got 1 rows and 1 fields, expected 1 rows and 2 or more fields`},
+	{name: "a stop on no timeline", change: tampered(pgfake.Replace(at(pgfake.PartStop, 1), pgfake.Row("0/2000100"))), want: `no write-ahead log end position returned from server: got 1 rows and 1 fields`},
 	{name: "a stop before the start", change: edited(func(b *pgfake.BaseBackup) { b.Stop = b.Start - 1 }), want: `no write-ahead log end position returned from server: it ends at`},
 	{name: "a stop on an older timeline", change: edited(func(b *pgfake.BaseBackup) { b.Timeline = 3; b.StopTimeline = 2 }), options: func(o *basebackup.Options) { o.WAL = basebackup.WALNone }, want: `it ends at`},
 	{name: "fetched WAL that lacks a segment", change: data(withoutSegments), options: func(o *basebackup.Options) { o.WAL = basebackup.WALFetch }, want: `which the backup needs`},

@@ -97,7 +97,7 @@ func (c *Conn) BaseBackup(ctx context.Context, o BaseBackupOptions) (*BaseBackup
 		return nil, fmt.Errorf("could not initiate base backup: %w", err)
 	}
 	b := &BaseBackup{c: c, Timeline: timeline}
-	if b.Start, err = parsePosition(rows, &b.Timeline); err == nil && b.Start == 0 {
+	if b.Start, err = c.parsePosition(rows, &b.Timeline); err == nil && b.Start == 0 {
 		err = errors.New("the backup cannot begin at 0/0")
 	}
 	if err != nil {
@@ -164,7 +164,7 @@ func (b *BaseBackup) Finish() (stop lsn.LSN, timeline uint32, err error) {
 		return 0, 0, fmt.Errorf("backup failed: %w", err)
 	}
 	timeline = b.Timeline
-	stop, err = parsePosition(rows, &timeline)
+	stop, err = b.c.parsePosition(rows, &timeline)
 	if err == nil && (stop < b.Start || timeline < b.Timeline) {
 		err = fmt.Errorf("it ends at %s on timeline %d, before it began at %s on timeline %d", stop, timeline, b.Start, b.Timeline)
 	}
@@ -226,13 +226,17 @@ func (a *Archive) fill() {
 	}
 }
 
-// parsePosition reads the row of a start or stop point. The timeline is there
-// from 9.3 on.
-func parsePosition(rows []row, timeline *uint32) (lsn.LSN, error) {
-	if len(rows) != 1 || len(rows[0]) < 1 {
-		return 0, shape(rows, 2)
+// parsePosition reads the row of a start or stop point. Its timeline is there
+// from 9.3 on; timeline is left alone before.
+func (c *Conn) parsePosition(rows []row, timeline *uint32) (lsn.LSN, error) {
+	fields := 2
+	if c.version < v9_3 {
+		fields = 1
 	}
-	if len(rows[0]) > 1 {
+	if len(rows) != 1 || len(rows[0]) < fields {
+		return 0, shape(rows, fields)
+	}
+	if fields > 1 {
 		t, err := parseTimeline(rows[0].text(1))
 		if err != nil {
 			return 0, err

@@ -35,7 +35,7 @@ func FuzzMessages(f *testing.F) {
 // FuzzBaseBackup gives both layouts whatever a server could send after it was
 // asked for a backup.
 func FuzzBaseBackup(f *testing.F) {
-	seeds.Require(f, 33)
+	seeds.Require(f, 35)
 	f.Fuzz(func(t *testing.T, b []byte, newLayout bool) {
 		c := &Conn{wire: newWire(&script{b: b}), version: v13, params: map[string]string{}}
 		if newLayout {
