@@ -189,6 +189,14 @@ func TestFailuresAreToldWithWhatToDo(t *testing.T) {
 		{"no walsender left", &pgfake.Cluster{Refuse: refusal("FATAL", "53300", "number of requested standby connections exceeds max_wal_senders (currently 1)")}, "",
 			failed + "FATAL:  number of requested standby connections exceeds max_wal_senders (currently 1)\n" +
 				"hint: Raise max_wal_senders on the server. -X stream, the default, takes two of them, -X fetch one."},
+		{"starting up", &pgfake.Cluster{Refuse: refusal("FATAL", "57P03", "the database system is starting up")}, "",
+			failed + "FATAL:  the database system is starting up\n" +
+				"hint: The server is starting or shutting down: try again when it accepts connections."},
+		{"ended by an administrator", &pgfake.Cluster{Tamper: pgfake.Replace(pgfake.At{Command: "BASE_BACKUP", Part: pgfake.PartData, N: 1},
+			pgfake.Error("FATAL", "57P01", "terminating connection due to administrator command"), pgfake.Close(pgfake.FIN))}, "-X none",
+			"could not read COPY data of base.tar: FATAL:  terminating connection due to administrator command\n" +
+				"hint: The server's log may say why the connection ended. Take the backup again when the server is up.\n" +
+				"removing data directory \"DIR\""},
 		{"unknown slot", &pgfake.Cluster{}, "-S nope",
 			"could not use replication slot \"nope\": COMMAND: ERROR:  replication slot \"nope\" does not exist\n" +
 				"hint: Create it with -C/--create-slot, or leave out -S/--slot to use a temporary one.\n" +

@@ -53,6 +53,9 @@ const (
 	codeTooManyConnections   = "53300"
 	codeLimitExceeded        = "53400"
 	codeObjectInUse          = "55006"
+	codeAdminShutdown        = "57P01" // also of a single process
+	codeCrashShutdown        = "57P02"
+	codeCannotConnectNow     = "57P03"
 )
 
 // describe is the one place that turns errors of a backup into what the user is
@@ -94,6 +97,8 @@ func (o *options) keptAfterChecksumError() []string {
 	return []string{fmt.Sprintf("All data has arrived and was kept in \"%s\", but it is not marked as a complete backup.", o.directory.Text)}
 }
 
+const endedConnection = "The server's log may say why the connection ended. Take the backup again when the server is up."
+
 const arrivedOther = "What arrived is not what the server read: take the backup again, and check network, memory and disks if this happens again."
 
 func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []string {
@@ -127,7 +132,7 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 	case errors.As(err, &silent):
 		return one("--server-timeout sets how long a silent server is waited for.")
 	case server == nil && errors.Is(err, replproto.ErrConnectionLost):
-		return one("The server's log may say why the connection ended.")
+		return one("%s", endedConnection)
 	case server == nil:
 		return nil
 	}
@@ -143,6 +148,10 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 		return one("Raise max_wal_senders on the server. -X stream, the default, takes two of them, -X fetch one.")
 	case code == codeLimitExceeded && strings.Contains(server.Message, "replication slots"):
 		return one("--no-slot does without one, but then the server may remove WAL that the backup needs.")
+	case code == codeAdminShutdown || code == codeCrashShutdown:
+		return one("%s", endedConnection)
+	case code == codeCannotConnectNow:
+		return one("The server is starting or shutting down: try again when it accepts connections.")
 	case code == codeObjectInUse && o.slot.Given:
 		return one("A slot serves one receiver at a time. Name another one with -S/--slot.")
 	case code == replproto.CodeUndefinedObject && o.slot.Given:
