@@ -156,7 +156,7 @@ func (p *Parser) lenientHeader() (extension bool, err error) {
 		h.ModTime = l.globalTime
 	}
 	p.header = h
-	if !x.any && string(b[magicOff:][:magicLen]) == magicPOSIX {
+	if !x.any && l.globalTime.IsZero() && string(b[magicOff:][:magicLen]) == magicPOSIX {
 		p.parsed.block, p.parsed.fields = *b, h
 		p.header.parsed = &p.parsed
 	}

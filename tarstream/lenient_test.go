@@ -362,7 +362,7 @@ func TestNothingIsAllocatedInsideALargeMemberOfAHandMadeArchive(t *testing.T) {
 // not matter; no name leads outside; whatever comes through can be written as
 // ustar and read again, unless ustar cannot hold it.
 func FuzzLenientParser(f *testing.F) {
-	seeds.Require(f, 27)
+	seeds.Require(f, 28)
 	for _, data := range handMade(f) {
 		f.Add(data, uint64(1))
 	}
