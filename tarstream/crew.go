@@ -21,6 +21,11 @@ func (c *crew) start(f func() error) error {
 		}
 		return err
 	})
+	return c.firstError()
+}
+
+// firstError is nil as long as nothing is known to have failed.
+func (c *crew) firstError() error {
 	if c.failed.Load() {
 		return c.wait()
 	}

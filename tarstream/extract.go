@@ -47,9 +47,10 @@ type ExtractOptions struct {
 	// Sync makes each file durable, in a few goroutines, while the next ones are
 	// written. What is left to sync is the directories.
 	Sync bool
-	// Concurrent writes small files in a few goroutines while the archive is read on.
+	// Concurrent makes small files in a few goroutines while the archive is read on.
 	// What is wrong with one of these may be told by a later call, at the latest by
-	// Close. With Stored it has no effect.
+	// Close; one that the archive lacks the end of is not made. With Stored it has no
+	// effect.
 	Concurrent bool
 }
 
@@ -67,15 +68,14 @@ type Extractor struct {
 	dirs dirCache
 	err  error
 
-	file   *os.File // the member being written, if it is a regular file
+	inFile bool     // the member is a regular file that lacks its end
+	file   *os.File // which is being written; nil if it goes to small
 	name   string
 	size   int64 // of the member, in bytes
 	toCome int64 // what Content did not bring of these
 	out    fileWriter
+	small  *smallFiles // nil unless Concurrent
 	syncs  *syncer
-
-	small   *smallFiles // nil unless Concurrent
-	inSmall bool        // the member goes there
 }
 
 // NewExtractor opens opt.Dir. Close releases it.
@@ -89,7 +89,7 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 	e := &Extractor{opt: opt, syncs: newSyncer(), dirs: dirCache{openRoot: os.OpenRoot}}
 	e.out.writeback = opt.Writeback
 	if opt.Concurrent && opt.Stored == nil {
-		e.small = newSmallFiles(e.finish)
+		e.small = newSmallFiles(e)
 	}
 	if opt.Open != nil {
 		e.dirs.openRoot = opt.Open
@@ -102,7 +102,7 @@ func NewExtractor(opt ExtractOptions) (*Extractor, error) {
 
 // Close releases what the Extractor holds open and returns the error that it
 // stopped at, if any. It waits for files that are being written or synced. It is an
-// error if the last member was not complete; its file stays as it is.
+// error if the last member was not complete; what there is of its file stays.
 func (e *Extractor) Close() error {
 	if e.err == os.ErrClosed {
 		return nil
@@ -110,7 +110,9 @@ func (e *Extractor) Close() error {
 	err := e.err
 	if e.file != nil {
 		e.file.Close()
-		e.file = nil
+	}
+	if e.inFile {
+		e.inFile = false
 		if err == nil {
 			err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
 		}
@@ -142,12 +144,12 @@ func (e *Extractor) Content(p []byte) error {
 	if e.err != nil {
 		return e.err
 	}
-	if e.file == nil || int64(len(p)) > e.toCome {
+	if !e.inFile || int64(len(p)) > e.toCome {
 		e.err = fmt.Errorf("content of tar member %s is longer than its header says", quote(e.name))
 		return e.err
 	}
 	e.toCome -= int64(len(p))
-	if e.inSmall {
+	if e.file == nil {
 		e.small.write(p)
 		return nil
 	}
@@ -159,19 +161,20 @@ func (e *Extractor) Content(p []byte) error {
 
 // EndMember implements Visitor.
 func (e *Extractor) EndMember() error {
-	if e.err != nil || e.file == nil {
+	if e.err != nil || !e.inFile {
 		return e.err
 	}
 	if e.toCome > 0 {
 		e.err = fmt.Errorf("content of tar member %s is shorter than its header says", quote(e.name))
 		return e.err
 	}
+	e.inFile = false
 	f := e.file
-	e.file = nil
-	if e.inSmall {
-		e.small.add(f, e.path(e.name), int(e.size))
+	if f == nil {
+		e.small.add(e.name, int(e.size))
 		return nil
 	}
+	e.file = nil
 	e.out.end(f)
 	if e.opt.Stored != nil {
 		info, err := f.Stat()
@@ -182,17 +185,17 @@ func (e *Extractor) EndMember() error {
 		}
 		e.opt.Stored(e.name, info)
 	}
-	e.err = e.finish(f, e.path(e.name), e.size)
+	e.err = e.finish(f, e.name, e.size)
 	return e.err
 }
 
 // finish closes a file that is written, at once or when it is durable.
-func (e *Extractor) finish(f *os.File, path string, size int64) error {
+func (e *Extractor) finish(f *os.File, name string, size int64) error {
 	if e.opt.Sync {
-		return e.syncs.add(f, path, size)
+		return e.syncs.add(f, e.path(name), size)
 	}
 	if err := f.Close(); err != nil {
-		return fileError("could not close file", path, err)
+		return fileError("could not close file", e.path(name), err)
 	}
 	return nil
 }
@@ -200,7 +203,7 @@ func (e *Extractor) finish(f *os.File, path string, size int64) error {
 func (e *Extractor) path(name string) string { return e.opt.Dir + "/" + name }
 
 func (e *Extractor) member(h *Header) error {
-	if e.file != nil {
+	if e.inFile {
 		return fmt.Errorf("tar member %s begins before %s ended", quote(h.Name), quote(e.name))
 	}
 	e.name = h.Name
@@ -214,9 +217,16 @@ func (e *Extractor) member(h *Header) error {
 	if err != nil {
 		return err
 	}
+	regular := h.Type == Regular || h.Type == 0
+	small := e.small != nil && regular && 0 <= h.Size && h.Size <= smallSize
+	if e.small != nil && !small {
+		if err := e.small.settle(); err != nil {
+			return err
+		}
+	}
 	switch h.Type {
 	case Regular, 0:
-		err = e.createFile(h)
+		err = e.beginFile(h, small)
 	case Directory:
 		err = e.createDir(h.Name)
 	case Symlink:
@@ -230,29 +240,36 @@ func (e *Extractor) member(h *Header) error {
 	return err
 }
 
-func (e *Extractor) createFile(h *Header) error {
-	const cannot = "could not create file"
-	dir, base, err := e.dirs.parent(h.Name)
-	if err != nil {
-		return fileError(cannot, e.path(h.Name), err)
+func (e *Extractor) beginFile(h *Header, small bool) (err error) {
+	if small {
+		err = e.small.room(int(h.Size))
+	} else {
+		e.file, err = e.create(h.Name)
+		e.out.begin()
 	}
-	if _, ok := e.opt.Mounts[h.Name]; ok {
-		return fileError(cannot, e.path(h.Name), fs.ErrExist)
+	e.inFile, e.size, e.toCome = err == nil, h.Size, h.Size
+	return err
+}
+
+// create makes an empty file. One goroutine at a time does.
+func (e *Extractor) create(name string) (*os.File, error) {
+	const cannot = "could not create file"
+	dir, base, err := e.dirs.parent(name)
+	if err != nil {
+		return nil, fileError(cannot, e.path(name), err)
+	}
+	if _, ok := e.opt.Mounts[name]; ok {
+		return nil, fileError(cannot, e.path(name), fs.ErrExist)
 	}
 	f, err := dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL|durable.NoWait, e.opt.FileMode)
 	if err != nil {
-		return fileError(cannot, e.path(h.Name), err)
+		return nil, fileError(cannot, e.path(name), err)
 	}
 	if err := e.setFileMode(dir, f); err != nil {
 		f.Close()
-		return fileError("could not set permissions on file", e.path(h.Name), err)
+		return nil, fileError("could not set permissions on file", e.path(name), err)
 	}
-	e.file, e.size, e.toCome = f, h.Size, h.Size
-	if e.inSmall = e.small != nil && 0 <= h.Size && h.Size <= smallFile; e.inSmall {
-		return e.small.room(int(h.Size))
-	}
-	e.out.begin()
-	return nil
+	return f, nil
 }
 
 // setFileMode corrects what the umask or an access control list took or gave.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -12,7 +14,7 @@ import (
 // manySmall are more files than all batches hold, around the sizes that matter.
 func manySmall() []member {
 	members := []member{{name: "a/", typ: '5'}, {name: "b/", typ: '5'}}
-	sizes := []int{0, 1, 8192, smallFile - 1, smallFile, smallFile + 1}
+	sizes := []int{0, 1, 8192, smallSize - 1, smallSize, smallSize + 1}
 	for i := range 2 * smallBatches * smallBatch {
 		n := sizes[i%len(sizes)]
 		if i%7 > 0 {
@@ -35,41 +37,76 @@ func TestSmallFilesAreWrittenConcurrentlyAsTheyAreElse(t *testing.T) {
 }
 
 func TestWhatFailsOfASmallFileIsToldByALaterCall(t *testing.T) {
-	for _, later := range []bool{true, false} {
+	const until = "until a call fails"
+	for _, then := range []string{until, "a large file", "a directory", "the end"} {
+		for _, fails := range []string{"create", "write to"} {
+			dir := t.TempDir()
+			x, err := NewExtractor(ExtractOptions{Dir: dir, Concurrent: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := os.ErrClosed
+			if fails == "create" {
+				want = fs.ErrExist
+				if err := os.Mkdir(filepath.Join(dir, "bad"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				create := x.small.create
+				x.small.create = func(name string) (*os.File, error) {
+					f, err := create(name)
+					if name == "bad" {
+						f.Close()
+					}
+					return f, err
+				}
+			}
+			add := func(name string) error { return WriteFile(x, &Header{Name: name, Size: 1}, []byte("x")) }
+			if err := errors.Join(add("good"), add("bad")); err != nil {
+				t.Fatal(err)
+			}
+			switch then {
+			case until:
+				for i := 0; err == nil; i++ {
+					err = add(fmt.Sprint(i))
+				}
+			case "a large file":
+				err = x.Member(&Header{Name: "large", Size: 1 << 20})
+			case "a directory":
+				err = x.Member(&Header{Name: "directory", Type: Directory})
+			}
+			closed := x.Close()
+			if err != nil && closed != err {
+				t.Errorf("%s, then %s: Close gave %v after %v", fails, then, closed, err)
+			}
+			var fe *FileError
+			if !errors.As(closed, &fe) || fe.Action != "could not "+fails+" file" || fe.Path != dir+"/bad" || !errors.Is(closed, want) {
+				t.Errorf("%s, then %s: got %v", fails, then, closed)
+			}
+			if b, err := os.ReadFile(dir + "/good"); string(b) != "x" {
+				t.Errorf("%s, then %s: the file before holds %q, %v", fails, then, b, err)
+			}
+		}
+	}
+}
+
+func TestSmallFilesAreCreatedBeforeWhatComesAfterThem(t *testing.T) {
+	for range 100 {
 		dir := t.TempDir()
 		x, err := NewExtractor(ExtractOptions{Dir: dir, Concurrent: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		add := func(name string) error {
-			if err := x.Member(&Header{Name: name, Size: 1}); err != nil {
-				return err
+		for i := range 2 * smallBatch {
+			if err := WriteFile(x, &Header{Name: fmt.Sprint(i)}, nil); err != nil {
+				t.Fatal(err)
 			}
-			if name == "bad" {
-				x.file.Close() // what is written to it fails
-			}
-			if err := x.Content([]byte("x")); err != nil {
-				return err
-			}
-			return x.EndMember()
 		}
-		if err := errors.Join(add("good"), add("bad")); err != nil {
-			t.Fatal(err)
+		err = x.Member(&Header{Name: fmt.Sprint(2*smallBatch - 1), Type: Directory})
+		if !errors.Is(err, fs.ErrExist) {
+			t.Fatalf("a directory of the name of a file before: got %v", err)
 		}
-		for i := 0; later && err == nil; i++ {
-			err = add(fmt.Sprint(i))
-		}
-		closed := x.Close()
-		if later && closed != err {
-			t.Errorf("Close gave %v after %v", closed, err)
-		}
-		var fe *FileError
-		if !errors.As(closed, &fe) || fe.Action != "could not write to file" || fe.Path != dir+"/bad" || !errors.Is(closed, os.ErrClosed) {
-			t.Errorf("got %v", closed)
-		}
-		if b, err := os.ReadFile(dir + "/good"); string(b) != "x" {
-			t.Errorf("the file before holds %q, %v", b, err)
-		}
+		x.Close()
 	}
 }
 
