@@ -111,12 +111,7 @@ func (e *Extractor) Close() error {
 	if e.file != nil {
 		e.file.Close()
 	}
-	if e.inFile {
-		e.inFile = false
-		if err == nil {
-			err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
-		}
-	}
+	// What failed of a file before may be why the last one is not complete.
 	if e.small != nil {
 		if smallErr := e.small.end(); err == nil {
 			err = smallErr
@@ -124,6 +119,9 @@ func (e *Extractor) Close() error {
 	}
 	if syncErr := e.syncs.end(); err == nil {
 		err = syncErr
+	}
+	if e.inFile && err == nil {
+		err = fmt.Errorf("file %s is not complete: %w", quote(e.path(e.name)), io.ErrUnexpectedEOF)
 	}
 	e.dirs.close()
 	e.out.buf = nil
