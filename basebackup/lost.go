@@ -51,7 +51,11 @@ func lost(err error, again bool) bool {
 // goneCode is for SQLSTATEs of servers that end or start: class 08, and admin_shutdown,
 // crash_shutdown and cannot_connect_now.
 func goneCode(code string) bool {
-	return strings.HasPrefix(code, "08") || code == "57P01" || code == "57P02" || code == "57P03"
+	switch code {
+	case replproto.CodeAdminShutdown, replproto.CodeCrashShutdown, replproto.CodeCannotConnectNow:
+		return true
+	}
+	return strings.HasPrefix(code, "08")
 }
 
 // busyCode is for SQLSTATEs of servers on which something is still in use: class 53

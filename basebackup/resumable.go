@@ -194,7 +194,7 @@ func (k *keeper) baseBackup(ctx context.Context, c *replproto.Conn, o replproto.
 	}
 	o.Incremental = true
 	bb, err := c.BaseBackup(ctx, o)
-	if replproto.HasCode(err, codeNotInState) && c.Parameter("in_hot_standby") == "on" {
+	if replproto.HasCode(err, replproto.CodeNotInState) && c.Parameter("in_hot_standby") == "on" {
 		if err := k.upload(ctx, c, k.stock.reference().start-1); err != nil {
 			return nil, err
 		}
@@ -211,13 +211,9 @@ func (k *keeper) announce(ctx context.Context, c *replproto.Conn) error {
 	return k.upload(ctx, c, k.stock.reference().start)
 }
 
-// codeNotInState is how servers refuse to take a backup that builds on another one
-// (ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE in basebackup_incremental.c).
-const codeNotInState = "55000"
-
 // refused makes the server's refusal of what there is one of going on.
 func (k *keeper) refused(err error) error {
-	if k.resumed() && replproto.HasCode(err, codeNotInState) {
+	if k.resumed() && replproto.HasCode(err, replproto.CodeNotInState) {
 		return &ResumeError{Path: k.directory.o.Path, Err: err}
 	}
 	return err

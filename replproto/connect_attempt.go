@@ -185,12 +185,12 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, secured *tlsSession)
 	case g.stopped != nil:
 		return nil, g.stopped
 	case g.serverError != nil:
-		if g.serverError.Code == codeCannotConnectNow && !g.authed {
+		if g.serverError.Code == CodeCannotConnectNow && !g.authed {
 			t.verdict = nextHost
 			return nil, g.serverError
 		}
 		t.retry = !g.authed
-		if g.serverError.Code == codeInvalidPassword && t.address.host.FromFile {
+		if g.serverError.Code == CodeInvalidPassword && t.address.host.FromFile {
 			return nil, &passfileError{g.serverError, s.Value("passfile")}
 		}
 		return nil, g.serverError
@@ -207,12 +207,6 @@ func (t *attempt) startup(ctx context.Context, nc net.Conn, secured *tlsSession)
 	}
 	return nil, errors.New(text)
 }
-
-// SQLSTATEs of a startup that libpq reacts to.
-const (
-	codeCannotConnectNow = "57P03"
-	codeInvalidPassword  = "28P01"
-)
 
 // passfileError says which file a refused password is from.
 type passfileError struct {

@@ -7,15 +7,6 @@ import (
 	"strings"
 )
 
-// SQLSTATEs that callers tell apart.
-const (
-	CodeDuplicateObject = "42710" // CREATE_REPLICATION_SLOT: the slot exists
-	CodeUndefinedObject = "42704" // the slot does not exist
-	CodeObjectInUse     = "55006" // the slot is in use
-	CodeSyntaxError     = "42601" // an option or command that the server does not know
-	CodeDataCorrupted   = "XX001" // BASE_BACKUP: page checksums failed; the data has arrived all the same
-)
-
 // Fields are what an ErrorResponse and a NoticeResponse carry (protocol
 // section "Error and Notice Message Fields"). Severity is the non-localised
 // one where the server sends it (9.6 and later).

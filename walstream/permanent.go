@@ -12,15 +12,6 @@ type final struct{ error }
 
 func (f *final) Unwrap() error { return f.error }
 
-// SQLSTATEs of refusals that stay.
-const (
-	codeUndefinedFile        = "58P01" // WAL or a history that was removed
-	codeObjectNotInState     = "55000" // a slot that was invalidated, or is not a physical one
-	codeInsufficientRight    = "42501"
-	codeInvalidAuthorization = "28000"
-	codeInvalidPassword      = "28P01"
-)
-
 // permanent tells whether another attempt would end in the same way.
 func permanent(err error) bool {
 	var (
@@ -37,7 +28,8 @@ func permanent(err error) bool {
 		return true
 	case errors.As(err, &server):
 		switch server.Code {
-		case codeUndefinedFile, codeObjectNotInState, codeInsufficientRight, codeInvalidAuthorization, codeInvalidPassword, replproto.CodeUndefinedObject:
+		case replproto.CodeUndefinedFile, replproto.CodeUndefinedObject, replproto.CodeNotInState,
+			replproto.CodeInsufficientRight, replproto.CodeInvalidAuthorization, replproto.CodeInvalidPassword:
 			return true
 		}
 	}

@@ -45,19 +45,6 @@ func (f *failure) print(p *program.Program) {
 	}
 }
 
-// SQLSTATEs that say something about what to do.
-const (
-	codeInvalidPassword      = "28P01"
-	codeInvalidAuthorization = "28000"
-	codeNoPrivilege          = "42501"
-	codeTooManyConnections   = "53300"
-	codeLimitExceeded        = "53400"
-	codeObjectInUse          = "55006"
-	codeAdminShutdown        = "57P01" // also of a single process
-	codeCrashShutdown        = "57P02"
-	codeCannotConnectNow     = "57P03"
-)
-
 // describe is the one place that turns errors of a backup into what the user is
 // told. The exit status is 1 for all of them, as pg_basebackup's is.
 func describe(ctx context.Context, err error, o *options, dropIn bool) failure {
@@ -132,27 +119,27 @@ func hints(err error, server *replproto.ServerError, o *options, dropIn bool) []
 	case errors.As(err, &silent):
 		return one("--server-timeout sets how long a silent server is waited for.")
 	case server == nil && errors.Is(err, replproto.ErrConnectionLost):
-		return one("%s", endedConnection)
+		return one(endedConnection)
 	case server == nil:
 		return nil
 	}
 
 	switch code := server.Code; {
-	case code == codeInvalidPassword:
+	case code == replproto.CodeInvalidPassword:
 		return one("Check user name and password. A password comes from the prompt (-W), the connection string, PGPASSWORD or the password file.")
-	case code == codeInvalidAuthorization && strings.Contains(server.Message, "pg_hba.conf"):
+	case code == replproto.CodeInvalidAuthorization && strings.Contains(server.Message, "pg_hba.conf"):
 		return one("Backups are replication connections: the server's pg_hba.conf needs a line such as \"host replication USER ADDRESS scram-sha-256\".")
-	case code == codeNoPrivilege && errors.As(err, &connect):
+	case code == replproto.CodeInsufficientRight && errors.As(err, &connect):
 		return one("Give the user the right to replicate: ALTER ROLE ... REPLICATION.")
-	case code == codeTooManyConnections && strings.Contains(server.Message, "max_wal_senders"):
+	case code == replproto.CodeTooManyConnections && strings.Contains(server.Message, "max_wal_senders"):
 		return one("Raise max_wal_senders on the server. -X stream, the default, takes two of them, -X fetch one.")
-	case code == codeLimitExceeded && strings.Contains(server.Message, "replication slots"):
+	case code == replproto.CodeLimitExceeded && strings.Contains(server.Message, "replication slots"):
 		return one("--no-slot does without one, but then the server may remove WAL that the backup needs.")
-	case code == codeAdminShutdown || code == codeCrashShutdown:
-		return one("%s", endedConnection)
-	case code == codeCannotConnectNow:
+	case code == replproto.CodeAdminShutdown || code == replproto.CodeCrashShutdown:
+		return one(endedConnection)
+	case code == replproto.CodeCannotConnectNow:
 		return one("The server is starting or shutting down: try again when it accepts connections.")
-	case code == codeObjectInUse && o.slot.Given:
+	case code == replproto.CodeObjectInUse && o.slot.Given:
 		return one("A slot serves one receiver at a time. Name another one with -S/--slot.")
 	case code == replproto.CodeUndefinedObject && o.slot.Given:
 		return one("Create it with -C/--create-slot, or leave out -S/--slot to use a temporary one.")

@@ -33,31 +33,31 @@ func (r *run) hint(err error) string {
 		return ""
 	}
 	switch server.Code {
-	case "58P01":
+	case replproto.CodeUndefinedFile:
 		hint := newArchive
 		if !r.o.slot.Given {
 			hint += " With a replication slot (-S/--slot) the server keeps WAL until it was received."
 		}
 		return hint
-	case "55000":
+	case replproto.CodeNotInState:
 		return "The slot was invalidated, or is not a physical one: drop it, create another, and see whether the server still has the WAL that the archive needs next."
 	case replproto.CodeUndefinedObject:
 		return "Create it with --create-slot, or leave out -S/--slot."
 	case replproto.CodeDuplicateObject:
 		return "With --if-not-exists this is no error."
-	case "55006":
+	case replproto.CodeObjectInUse:
 		return "A slot serves one receiver at a time. Name another one with -S/--slot."
-	case "28P01":
+	case replproto.CodeInvalidPassword:
 		return "Check user name and password. A password comes from the prompt (-W), the connection string, PGPASSWORD or the password file."
-	case "28000":
+	case replproto.CodeInvalidAuthorization:
 		if strings.Contains(server.Message, "pg_hba.conf") {
 			return "WAL comes over replication connections: the server's pg_hba.conf needs a line such as \"host replication USER ADDRESS scram-sha-256\"."
 		}
-	case "42501":
+	case replproto.CodeInsufficientRight:
 		if errors.As(err, &connect) {
 			return "Give the user the right to replicate: ALTER ROLE ... REPLICATION."
 		}
-	case "53300":
+	case replproto.CodeTooManyConnections:
 		if strings.Contains(server.Message, "max_wal_senders") {
 			return "Raise max_wal_senders on the server."
 		}
