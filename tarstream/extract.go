@@ -222,12 +222,12 @@ func (e *Extractor) member(h *Header) error {
 			return err
 		}
 	}
-	switch h.Type {
-	case Regular, 0:
+	switch {
+	case regular:
 		err = e.beginFile(h, small)
-	case Directory:
+	case h.Type == Directory:
 		err = e.createDir(h.Name)
-	case Symlink:
+	case h.Type == Symlink:
 		err = e.createLink(h.Name, h.Linkname)
 	default:
 		err = unsupportedType(byte(h.Type), h.Name)

@@ -149,6 +149,10 @@ func (p *Parser) lenientHeader() (extension bool, err error) {
 	if err := h.parseRest(b); err != nil {
 		return fail("", err)
 	}
+	if !x.any && string(b[magicOff:][:magicLen]) == magicPOSIX {
+		p.parsed.block, p.parsed.fields = *b, h
+		h.parsed = &p.parsed
+	}
 	switch {
 	case !x.modTime.IsZero():
 		h.ModTime = x.modTime
@@ -156,10 +160,6 @@ func (p *Parser) lenientHeader() (extension bool, err error) {
 		h.ModTime = l.globalTime
 	}
 	p.header = h
-	if !x.any && l.globalTime.IsZero() && string(b[magicOff:][:magicLen]) == magicPOSIX {
-		p.parsed.block, p.parsed.fields = *b, h
-		p.header.parsed = &p.parsed
-	}
 	return false, nil
 }
 

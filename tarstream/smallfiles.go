@@ -102,20 +102,15 @@ func (s *smallFiles) dispatch() error {
 // settle waits until all that were added are created: the directories are the caller's
 // then, until the next dispatch. The error is of a file before.
 func (s *smallFiles) settle() error {
-	if err := s.dispatch(); err != nil {
-		return err
-	}
+	s.dispatch() // firstError returns its error
 	<-s.created
 	return s.firstError()
 }
 
 // end waits until all that were added are written.
 func (s *smallFiles) end() error {
-	err := s.dispatch()
-	if waitErr := s.wait(); err == nil {
-		err = waitErr
-	}
-	return err
+	s.dispatch() // wait returns its error
+	return s.wait()
 }
 
 // createAll leaves in the batch what could be created before the error.
